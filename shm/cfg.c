@@ -1,0 +1,2 @@
+/* shm/cfg.c */
+#include "shm/cfg.h"

@@ -1,0 +1,154 @@
+/* shm/cfg.h: a configuration generation as workers and health see it: one immutable sealed memfd with
+ * offsets only, and a second one with the secrets. Built by conf/ in the master; read through here.
+ * No pointer into a snapshot may outlive the event in which it was taken: sessions keep ids and generation.
+ */
+#ifndef MARGAY_SHM_CFG_H
+#define MARGAY_SHM_CFG_H
+#include "shm/map.h"
+
+struct cfg_str { /* NUL-terminated; off 0: unset */
+	u32 off, len;
+};
+struct cfg_secret { /* in the secrets blob, NUL-terminated; off 0: unset */
+	u32 off, len;
+};
+struct cfg_list { /* n struct cfg_str at off */
+	u32 off, n;
+};
+
+#define CFG_BOOL(name)   u64 name;
+#define CFG_UINT(name)   u64 name;
+#define CFG_MSEC(name)   u64 name;
+#define CFG_BYTES(name)  u64 name;
+#define CFG_ENUM(name)   u64 name;
+#define CFG_STR(name)    struct cfg_str name;
+#define CFG_SECRET(name) struct cfg_secret name;
+#define CFG_LIST(name)   struct cfg_list name;
+
+struct cfg_margay {
+#define OPT_MARGAY(type, name, def, min, max, reload, extra, summary, prose) CFG_##type(name)
+#include "tbl/options.def"
+	/* computed */
+	u32 nworkers; /* workers, resolved */
+	u32 pad;
+};
+struct cfg_server {
+#define OPT_SERVER(type, name, def, min, max, reload, extra, summary, prose) CFG_##type(name)
+#include "tbl/options.def"
+	struct cfg_str section_name;
+	u32 id;        /* index in shared memory; kept over reloads while the name stays */
+	u32 pool_slot; /* index in the pool segment; the same address gets the same one */
+	u32 cluster;   /* index in clusters of this generation, ~0 if in none */
+	u32 pad;
+};
+struct cfg_cluster {
+#define OPT_CLUSTER(type, name, def, min, max, reload, extra, summary, prose) CFG_##type(name)
+#include "tbl/options.def"
+	struct cfg_str section_name;
+	u32 id;          /* index in shared memory; kept over reloads while the name stays */
+	u32 nservers;    /* indices into servers of this generation */
+	u32 servers_off; /* u32[nservers] */
+	u32 pad;
+};
+/* A network: family 4, 6 or 1 (unix sockets), the first `prefix` bits of addr. */
+struct cfg_net {
+	u8 family, prefix, pad[6];
+	u8 addr[16];
+};
+struct cfg_user {
+#define OPT_USER(type, name, def, min, max, reload, extra, summary, prose) CFG_##type(name)
+#include "tbl/options.def"
+	struct cfg_str section_name; /* user name, case-sensitive as in MySQL */
+	u32 id;          /* index of the per-user counters; kept over reloads while the name stays */
+	u32 cluster_idx; /* index in clusters of this generation */
+	u32 nnets;
+	u32 nets_off; /* struct cfg_net[nnets] */
+};
+struct cfg_listen { /* kind: 4, 6 or 1 (unix); sockaddr as bound by the master */
+	struct cfg_str text;
+	u32 kind;
+	u32 fd_index; /* which of the fds that came with the LISTEN message */
+};
+
+/* Enumerations whose order is that of `extra` in tbl/options.def (a unit test compares them). */
+enum cfg_topology { CFG_REPLICATION, CFG_GALERA, CFG_STANDALONE };
+enum cfg_read_policy { CFG_READ_REPLICAS, CFG_READ_ALL, CFG_READ_PRIMARY };
+enum cfg_read_split { CFG_SPLIT_YES, CFG_SPLIT_NO };
+
+struct cfg_root {
+	struct shm_header h; /* SHM_MAGIC_CONFIG; generation in h.generation */
+	u32 nservers, nclusters, nusers, nlistens;
+	u32 servers_off, clusters_off, users_off, listens_off;
+	/* users sorted by name (memcmp) for binary search */
+	struct cfg_margay margay;
+	struct shm_caps caps;
+	u32 pad2;
+};
+struct cfg_secrets {
+	u64 magic, abi, size, generation;
+	/* bytes */
+};
+
+/* Reading. All of these check offsets against the mapped size once, in cfg_open. */
+struct cfg {
+	const struct cfg_root *r;
+	const struct cfg_secrets *s; /* NULL in programs that get no secrets */
+	size_t size, ssize;
+};
+/* Maps both fds (sfd -1: none), verifies magic, ABI, seals and every offset. 0, ERR_ABI or ERR_INVAL. */
+MUST_CHECK int cfg_open(int fd, int sfd, struct cfg *c);
+/* The same over memory (unit tests, the store). The memory stays the caller's. */
+MUST_CHECK int cfg_open_mem(const void *p, size_t size, const void *sp, size_t ssize, struct cfg *c);
+void cfg_close(struct cfg *c);
+
+static inline const void *
+cfg_at(const struct cfg *c, u32 off)
+{
+	return (const u8 *)c->r + off;
+}
+static inline const char *
+cfg_text(const struct cfg *c, struct cfg_str s)
+{
+	return s.off == 0 ? "" : (const char *)cfg_at(c, s.off);
+}
+/* "" when unset or when this process got no secrets. */
+static inline const char *
+cfg_secret_text(const struct cfg *c, struct cfg_secret s)
+{
+	return s.off == 0 || c->s == NULL ? "" : (const char *)c->s + s.off;
+}
+static inline const struct cfg_server *
+cfg_servers(const struct cfg *c)
+{
+	return cfg_at(c, c->r->servers_off);
+}
+static inline const struct cfg_cluster *
+cfg_clusters(const struct cfg *c)
+{
+	return cfg_at(c, c->r->clusters_off);
+}
+static inline const struct cfg_user *
+cfg_users(const struct cfg *c)
+{
+	return cfg_at(c, c->r->users_off);
+}
+static inline const struct cfg_listen *
+cfg_listens(const struct cfg *c)
+{
+	return cfg_at(c, c->r->listens_off);
+}
+static inline const u32 *
+cfg_cluster_servers(const struct cfg *c, const struct cfg_cluster *k)
+{
+	return cfg_at(c, k->servers_off);
+}
+static inline const char *
+cfg_list_text(const struct cfg *c, struct cfg_list l, u32 i)
+{
+	return cfg_text(c, ((const struct cfg_str *)cfg_at(c, l.off))[i]);
+}
+/* By name, or NULL. */
+const struct cfg_user *cfg_user_find(const struct cfg *c, const char *name, size_t len);
+/* Is the address (family 4, 6, 1; addr in network order) inside one of the user's networks? None: yes. */
+bool cfg_net_allows(const struct cfg *c, const struct cfg_user *u, u8 family, const u8 *addr);
+#endif

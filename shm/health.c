@@ -1,0 +1,2 @@
+/* shm/health.c */
+#include "shm/health.h"

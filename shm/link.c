@@ -1,0 +1,2 @@
+/* shm/link.c */
+#include "shm/link.h"

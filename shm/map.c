@@ -1,0 +1,2 @@
+/* shm/map.c */
+#include "shm/map.h"

@@ -1,0 +1,2 @@
+/* shm/pool.c */
+#include "shm/pool.h"
