@@ -110,7 +110,8 @@ struct rd {
 static inline struct rd
 rd_init(const void *p, size_t len)
 {
-	return (struct rd){p, (const u8 *)p + len, false};
+	/* an empty slice may be NULL, and NULL + 0 is undefined */
+	return (struct rd){p, len > 0 ? (const u8 *)p + len : p, false};
 }
 static inline size_t
 rd_left(const struct rd *r)
