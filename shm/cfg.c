@@ -1,2 +1,361 @@
-/* shm/cfg.c */
+/* shm/cfg.c: opens a configuration snapshot and checks all of it once, so that no accessor of shm/cfg.h can
+ * be led outside it, whatever the bytes are. Workers, health and the master's store run it. It judges form,
+ * not meaning: what values make sense was decided in conf/ before the snapshot was made.
+ */
+#include "config.h"
 #include "shm/cfg.h"
+#include "base/err.h"
+#include "shm/link.h"
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+/* A range of n records of `each` bytes: inside the snapshot, behind its root, aligned. */
+static bool
+range_ok(const struct cfg *c, u32 off, u64 n, size_t each, size_t align)
+{
+	return n == 0 || (off >= sizeof(struct cfg_root) && off % align == 0 && off <= c->size &&
+			     n <= (c->size - off) / each);
+}
+
+/* A NUL-terminated text of exactly len bytes, or unset. */
+static bool
+text_ok(const u8 *base, size_t size, size_t fixed, u32 off, u32 len)
+{
+	if (off == 0)
+		return len == 0;
+	return off >= fixed && off < size && len < size - off && base[off + len] == '\0' &&
+	    memchr(base + off, '\0', len) == NULL;
+}
+
+static bool
+str_ok(const struct cfg *c, struct cfg_str s)
+{
+	return text_ok((const u8 *)c->r, c->size, sizeof(struct cfg_root), s.off, s.len);
+}
+
+static bool
+secret_ok(const struct cfg *c, struct cfg_secret s)
+{
+	/* Without the secrets the offset is never followed. */
+	if (c->s == NULL)
+		return true;
+	return text_ok((const u8 *)c->s, c->ssize, sizeof(struct cfg_secrets), s.off, s.len);
+}
+
+static bool
+list_ok(const struct cfg *c, struct cfg_list l)
+{
+	if (!range_ok(c, l.off, l.n, sizeof(struct cfg_str), sizeof(u32)))
+		return false;
+	for (u32 i = 0; i < l.n; i++) {
+		if (!str_ok(c, ((const struct cfg_str *)cfg_at(c, l.off))[i]))
+			return false;
+	}
+	return true;
+}
+
+/* Words of an enumeration as tbl/options.def lists them: "a|b|c". */
+static bool
+enum_ok(u64 v, const char *words)
+{
+	u64 n = 1;
+
+	for (; *words != '\0'; words++)
+		n += *words == '|';
+	return v < n;
+}
+
+#define OK_BOOL(name, extra)   (o->name <= 1)
+#define OK_UINT(name, extra)   true
+#define OK_MSEC(name, extra)   true
+#define OK_BYTES(name, extra)  true
+#define OK_ENUM(name, extra)   enum_ok(o->name, extra)
+#define OK_STR(name, extra)    str_ok(c, o->name)
+#define OK_SECRET(name, extra) secret_ok(c, o->name)
+#define OK_LIST(name, extra)   list_ok(c, o->name)
+
+static bool
+margay_ok(const struct cfg *c)
+{
+	const struct cfg_margay *o = &c->r->margay;
+
+#define OPT_MARGAY(type, name, def, min, max, reload, extra, summary, prose)                       \
+	if (!OK_##type(name, extra))                                                               \
+		return false;
+#include "tbl/options.def"
+	return o->nworkers <= c->r->caps.max_workers && o->nworkers <= LINK_MAX_WORKERS;
+}
+
+static bool
+server_ok(const struct cfg *c, const struct cfg_server *o)
+{
+#define OPT_SERVER(type, name, def, min, max, reload, extra, summary, prose)                       \
+	if (!OK_##type(name, extra))                                                               \
+		return false;
+#include "tbl/options.def"
+	return str_ok(c, o->section_name) && o->id < c->r->caps.max_servers &&
+	    o->pool_slot < c->r->caps.max_servers &&
+	    (o->cluster < c->r->nclusters || o->cluster == UINT32_MAX);
+}
+
+static bool
+cluster_ok(const struct cfg *c, const struct cfg_cluster *o)
+{
+	const u32 *idx;
+
+#define OPT_CLUSTER(type, name, def, min, max, reload, extra, summary, prose)                      \
+	if (!OK_##type(name, extra))                                                               \
+		return false;
+#include "tbl/options.def"
+	if (!str_ok(c, o->section_name) || o->id >= SHM_MAX_CLUSTERS ||
+	    o->nservers > c->r->nservers ||
+	    !range_ok(c, o->servers_off, o->nservers, sizeof(u32), sizeof(u32)))
+		return false;
+	idx = cfg_cluster_servers(c, o);
+	for (u32 i = 0; i < o->nservers; i++) {
+		if (idx[i] >= c->r->nservers)
+			return false;
+	}
+	return true;
+}
+
+static bool
+net_ok(const struct cfg_net *n)
+{
+	switch (n->family) {
+	case 4:
+		return n->prefix <= 32;
+	case 6:
+		return n->prefix <= 128;
+	case 1:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static bool
+user_ok(const struct cfg *c, const struct cfg_user *o)
+{
+	const struct cfg_net *nets;
+
+#define OPT_USER(type, name, def, min, max, reload, extra, summary, prose)                         \
+	if (!OK_##type(name, extra))                                                               \
+		return false;
+#include "tbl/options.def"
+	if (!str_ok(c, o->section_name) || o->id >= c->r->caps.max_users ||
+	    o->cluster_idx >= c->r->nclusters ||
+	    !range_ok(c, o->nets_off, o->nnets, sizeof(struct cfg_net), sizeof(u32)))
+		return false;
+	nets = cfg_at(c, o->nets_off);
+	for (u32 i = 0; i < o->nnets; i++) {
+		if (!net_ok(&nets[i]))
+			return false;
+	}
+	return true;
+}
+
+static bool
+listen_ok(const struct cfg *c, const struct cfg_listen *l)
+{
+	return str_ok(c, l->text) && (l->kind == 4 || l->kind == 6 || l->kind == 1) &&
+	    l->fd_index < LINK_MAX_LISTEN;
+}
+
+static bool
+arrays_ok(const struct cfg *c)
+{
+	const struct cfg_root *r = c->r;
+
+	return r->caps.max_workers <= LINK_MAX_WORKERS && r->nservers <= r->caps.max_servers &&
+	    r->nclusters <= SHM_MAX_CLUSTERS && r->nusers <= r->caps.max_users &&
+	    r->nlistens <= LINK_MAX_LISTEN &&
+	    range_ok(c, r->servers_off, r->nservers, sizeof(struct cfg_server), sizeof(u64)) &&
+	    range_ok(c, r->clusters_off, r->nclusters, sizeof(struct cfg_cluster), sizeof(u64)) &&
+	    range_ok(c, r->users_off, r->nusers, sizeof(struct cfg_user), sizeof(u64)) &&
+	    range_ok(c, r->listens_off, r->nlistens, sizeof(struct cfg_listen), sizeof(u32));
+}
+
+static bool
+records_ok(const struct cfg *c)
+{
+	const struct cfg_user *u = cfg_users(c);
+
+	for (u32 i = 0; i < c->r->nservers; i++) {
+		if (!server_ok(c, &cfg_servers(c)[i]))
+			return false;
+	}
+	for (u32 i = 0; i < c->r->nclusters; i++) {
+		if (!cluster_ok(c, &cfg_clusters(c)[i]))
+			return false;
+	}
+	for (u32 i = 0; i < c->r->nlistens; i++) {
+		if (!listen_ok(c, &cfg_listens(c)[i]))
+			return false;
+	}
+	for (u32 i = 0; i < c->r->nusers; i++) {
+		if (!user_ok(c, &u[i]))
+			return false;
+		/* The binary search needs the order; a name twice would make it a matter of luck. */
+		if (i > 0 &&
+		    cfg_name_cmp(cfg_text(c, u[i - 1].section_name), u[i - 1].section_name.len,
+			cfg_text(c, u[i].section_name), u[i].section_name.len) >= 0)
+			return false;
+	}
+	return true;
+}
+
+static int
+headers_check(const struct cfg *c)
+{
+	if (c->size < sizeof(struct cfg_root) || (uintptr_t)c->r % sizeof(u64) != 0 ||
+	    c->r->h.magic != SHM_MAGIC_CONFIG)
+		return ERR_INVAL;
+	if (c->r->h.abi != shm_abi)
+		return ERR_ABI;
+	if (c->r->h.size != c->size || c->size > UINT32_MAX)
+		return ERR_INVAL;
+	if (c->s == NULL)
+		return 0;
+	if (c->ssize < sizeof(struct cfg_secrets) || (uintptr_t)c->s % sizeof(u64) != 0 ||
+	    c->s->magic != SHM_MAGIC_SECRET)
+		return ERR_INVAL;
+	if (c->s->abi != shm_abi)
+		return ERR_ABI;
+	return c->s->size != c->ssize || c->ssize > UINT32_MAX ||
+		c->s->generation != c->r->h.generation
+	    ? ERR_INVAL
+	    : 0;
+}
+
+int
+cfg_open_mem(const void *p, size_t size, const void *sp, size_t ssize, struct cfg *c)
+{
+	int rc;
+
+	*c = (struct cfg){.r = p, .s = sp, .size = size, .ssize = sp != NULL ? ssize : 0};
+	rc = headers_check(c);
+	if (rc == 0 && (!arrays_ok(c) || !margay_ok(c) || !records_ok(c)))
+		rc = ERR_INVAL;
+	if (rc != 0)
+		*c = (struct cfg){0};
+	return rc;
+}
+
+/* Only a memfd whose bytes and size can change no more is worth checking once. Mapped private: before Linux
+ * 6.7 a write-sealed file cannot be mapped shared, not even to read; pages are shared all the same. */
+static int
+sealed_map(int fd, const void **p_r, size_t *size_r)
+{
+	const int want = F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW;
+	int seals = fcntl(fd, F_GET_SEALS);
+	struct stat st;
+	void *p;
+
+	if (seals < 0 || (seals & want) != want || fstat(fd, &st) != 0 || st.st_size <= 0)
+		return ERR_INVAL;
+	p = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+	if (p == MAP_FAILED)
+		return ERR_SYSTEM;
+	*p_r = p;
+	*size_r = (size_t)st.st_size;
+	return 0;
+}
+
+static void
+unmap(const void *p, size_t size)
+{
+	if (p != NULL)
+		munmap((void *)(uintptr_t)p, size);
+}
+
+int
+cfg_open(int fd, int sfd, struct cfg *c)
+{
+	const void *p = NULL, *sp = NULL;
+	size_t size = 0, ssize = 0;
+	int rc;
+
+	*c = (struct cfg){0};
+	rc = sealed_map(fd, &p, &size);
+	if (rc == 0 && sfd >= 0)
+		rc = sealed_map(sfd, &sp, &ssize);
+	if (rc == 0)
+		rc = cfg_open_mem(p, size, sp, ssize, c);
+	if (rc == 0) {
+		c->mapped = true;
+		return 0;
+	}
+	unmap(p, size);
+	unmap(sp, ssize);
+	return rc;
+}
+
+void
+cfg_close(struct cfg *c)
+{
+	if (c->mapped) {
+		unmap(c->r, c->size);
+		unmap(c->s, c->ssize);
+	}
+	*c = (struct cfg){0};
+}
+
+int
+cfg_name_cmp(const char *a, size_t alen, const char *b, size_t blen)
+{
+	int d = memcmp(a, b, MIN(alen, blen));
+
+	return d != 0 ? d : (alen > blen) - (alen < blen);
+}
+
+const struct cfg_user *
+cfg_user_find(const struct cfg *c, const char *name, size_t len)
+{
+	const struct cfg_user *u = cfg_users(c);
+	u32 lo = 0, hi = c->r->nusers;
+
+	while (lo < hi) {
+		u32 mid = lo + (hi - lo) / 2;
+		int d = cfg_name_cmp(
+		    name, len, cfg_text(c, u[mid].section_name), u[mid].section_name.len);
+
+		if (d == 0)
+			return &u[mid];
+		if (d < 0)
+			hi = mid;
+		else
+			lo = mid + 1;
+	}
+	return NULL;
+}
+
+static bool
+prefix_eq(const u8 *a, const u8 *b, u32 bits)
+{
+	u32 whole = bits / 8, rest = bits % 8;
+
+	if (memcmp(a, b, whole) != 0)
+		return false;
+	return rest == 0 || (u8)((a[whole] ^ b[whole]) >> (8 - rest)) == 0;
+}
+
+bool
+cfg_net_allows(const struct cfg *c, const struct cfg_user *u, u8 family, const u8 *addr)
+{
+	static const u8 mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+	const struct cfg_net *n = cfg_at(c, u->nets_off);
+
+	if (u->nnets == 0)
+		return true;
+	if (family == 6 && memcmp(addr, mapped, sizeof mapped) == 0) {
+		family = 4;
+		addr += sizeof mapped;
+	}
+	for (u32 i = 0; i < u->nnets; i++) {
+		if (n[i].family == family && (family == 1 || prefix_eq(n[i].addr, addr, n[i].prefix)))
+			return true;
+	}
+	return false;
+}

@@ -85,15 +85,16 @@ struct cfg_root {
 	u32 pad2;
 };
 struct cfg_secrets {
-	u64 magic, abi, size, generation;
+	u64 magic, abi, size, generation; /* SHM_MAGIC_SECRET; size of all; generation of its snapshot */
 	/* bytes */
 };
 
-/* Reading. All of these check offsets against the mapped size once, in cfg_open. */
+/* Reading. Everything is checked against the mapped size once, in cfg_open; see shm/README. */
 struct cfg {
 	const struct cfg_root *r;
 	const struct cfg_secrets *s; /* NULL in programs that get no secrets */
 	size_t size, ssize;
+	bool mapped; /* by cfg_open: cfg_close unmaps */
 };
 /* Maps both fds (sfd -1: none), verifies magic, ABI, seals and every offset. 0, ERR_ABI or ERR_INVAL. */
 MUST_CHECK int cfg_open(int fd, int sfd, struct cfg *c);
@@ -147,8 +148,11 @@ cfg_list_text(const struct cfg *c, struct cfg_list l, u32 i)
 {
 	return cfg_text(c, ((const struct cfg_str *)cfg_at(c, l.off))[i]);
 }
+/* The order of users: memcmp, then the shorter first. */
+int cfg_name_cmp(const char *a, size_t alen, const char *b, size_t blen);
 /* By name, or NULL. */
 const struct cfg_user *cfg_user_find(const struct cfg *c, const char *name, size_t len);
-/* Is the address (family 4, 6, 1; addr in network order) inside one of the user's networks? None: yes. */
+/* Is the address (family 4, 6, 1; addr in network order) inside one of the user's networks? None: yes.
+ * An IPv4 address mapped into IPv6 (::ffff:a.b.c.d, from a dual-stack listener) counts as IPv4. */
 bool cfg_net_allows(const struct cfg *c, const struct cfg_user *u, u8 family, const u8 *addr);
 #endif

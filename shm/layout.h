@@ -51,6 +51,7 @@ _Static_assert(SHM_ADDR_SIZE * SHM_ADDR_MAX == sizeof(((struct shm_srvhealth *)0
 #define SHM_MAGIC_WORKER SHM_MAGIC('M', 'A', 'R', 'G', 'w', 'o', 'r', 'k')
 #define SHM_MAGIC_POOL   SHM_MAGIC('M', 'A', 'R', 'G', 'p', 'o', 'o', 'l')
 #define SHM_MAGIC_CONFIG SHM_MAGIC('M', 'A', 'R', 'G', 'c', 'o', 'n', 'f')
+#define SHM_MAGIC_SECRET SHM_MAGIC('M', 'A', 'R', 'G', 's', 'e', 'c', 'r') /* struct cfg_secrets */
 
 enum shm_master_state { SHM_MASTER_STARTING, SHM_MASTER_SERVING, SHM_MASTER_STOPPING };
 enum shm_slot_state { SHM_SLOT_EMPTY, SHM_SLOT_STARTING, SHM_SLOT_SERVING, SHM_SLOT_THROTTLED };
@@ -80,14 +81,14 @@ enum shm_hist_id {
 };
 
 /* A histogram of nanoseconds: 8 linear sub-buckets in each power of two (at most 12.5% off), from 1 us to
- * about 70 s; bucket 0 is less than 1,024 ns, the last one all above. */
+ * about 120 s; bucket 0 is less than 1,024 ns, the last one all above. */
 #define SHM_HIST_BUCKETS 216
 struct shm_hist {
 	u64 n[SHM_HIST_BUCKETS];
 	u64 sum;
 };
 
-/* Segments. Arrays follow the fixed part; shm/map.h finds them from the capacities in the master record. */
+/* Segments. Arrays follow the fixed part; shm/map.h finds them from the capacities that each one holds. */
 struct shm_seg_master {
 	struct shm_header h;
 	struct shm_master m;

@@ -30,10 +30,20 @@ size_t shm_size_pool(const struct shm_caps *c);
  * file system is full, ERR_SYSTEM otherwise (errno set). */
 MUST_CHECK int shm_create(const char *path, u64 magic, size_t size, u64 epoch, unsigned mode,
     struct shm_map *m, int *fd_r);
-/* Maps an open segment. 0; ERR_ABI: header of another build; ERR_INVAL: not such a segment or cut short. */
+/* Maps an open segment. 0; ERR_ABI: header of another build; ERR_INVAL: not such a segment or cut short, or
+ * its arrays do not fit in it. By path also ERR_NOTFOUND (no such file) and ERR_SYSTEM (errno). */
 MUST_CHECK int shm_map_fd(int fd, u64 magic, bool writable, struct shm_map *m);
 MUST_CHECK int shm_map_path(const char *path, u64 magic, bool writable, struct shm_map *m, int *fd_r);
 void shm_unmap(struct shm_map *m);
+/* Capacities into the fixed part of a segment just created: its arrays are found through them. The mapped
+ * size must be shm_size_*(c). */
+void shm_master_setup(struct shm_seg_master *s, const struct shm_caps *c);
+void shm_worker_setup(struct shm_seg_worker *s, const struct shm_caps *c);
+void shm_pool_setup(struct shm_seg_pool *s, const struct shm_caps *c);
+/* What a dead worker left is undone before its successor writes (by the successor, or by the master while
+ * there is none): gauges, clients of users and addresses to 0, sessions free, odd sequence counters even.
+ * Counters, histograms and the panic text stay. */
+void shm_worker_reclaim(struct shm_seg_worker *s);
 /* The writer announces itself: pid, slot, started, heartbeat. Counters stay, so that they survive a crash. */
 void shm_writer_enter(struct shm_header *h, u32 slot);
 static inline void
@@ -55,7 +65,7 @@ struct shm_poolcell *shm_pool_cells(const struct shm_seg_pool *s, u32 pool_slot)
 
 /* Histogram arithmetic (pure). */
 u32 shm_hist_bucket(u64 ns);
-u64 shm_hist_upper(u32 bucket); /* exclusive upper bound, ns */
+u64 shm_hist_upper(u32 bucket); /* exclusive upper bound, ns; UINT64_MAX for the last */
 static inline void
 shm_hist_add(struct shm_hist *h, u64 ns)
 {
@@ -64,6 +74,8 @@ shm_hist_add(struct shm_hist *h, u64 ns)
 	__atomic_store_n(&h->n[b], h->n[b] + 1, __ATOMIC_RELAXED);
 	__atomic_store_n(&h->sum, h->sum + ns, __ATOMIC_RELAXED);
 }
-/* Value at quantile q (0..1) of summed histograms, ns; 0 when empty. */
+/* Value at quantile q (0..1) of summed histograms, ns, interpolated inside its bucket; 0 when empty. */
 u64 shm_hist_quantile(const struct shm_hist *h, double q);
+/* Adds a live histogram of another process to a private one. */
+void shm_hist_sum(struct shm_hist *to, const struct shm_hist *from);
 #endif
