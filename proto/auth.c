@@ -1,5 +1,5 @@
-/* proto/auth.c: see auth.h. The one file of proto/ that includes OpenSSL. Runs in the worker. No secret is
- * logged or kept here; intermediate values on the stack are wiped.
+/* proto/auth.c: see auth.h. The one file of proto/ that includes OpenSSL. Runs in the worker. No
+ * secret is logged or kept here; intermediate values on the stack are wiped.
  */
 #include "proto/auth.h"
 #include <errno.h>

@@ -1,5 +1,5 @@
-/* proto/handshake.c: see handshake.h. Pure; runs in the worker. Every length here was written by a peer that
- * has not logged in yet: all reads go through struct rd.
+/* proto/handshake.c: see handshake.h. Pure; runs in the worker. Every length here was written by a
+ * peer that has not logged in yet: all reads go through struct rd.
  */
 #include "proto/handshake.h"
 #include "base/err.h"
@@ -7,8 +7,9 @@
 #define SCRAMBLE_1 8  /* bytes of the scramble before the capabilities */
 #define SCRAMBLE_2 12 /* and after them */
 
-/* The field after the status: length of the scramble with its NUL. Short or absurd values occur (0 when the
- * server has no PLUGIN_AUTH), so the second part has 13 bytes at least, as every client assumes. */
+/* The field after the status: length of the scramble with its NUL. Short or absurd values occur (0
+ * when the server has no PLUGIN_AUTH), so the second part has 13 bytes at least, as every client
+ * assumes. */
 static size_t
 second_part(u8 auth_len)
 {
@@ -101,13 +102,11 @@ hs_greeting_write(struct wr *w, const struct hs_greeting *g)
 	wr_pkt_end(w, at, 0);
 }
 
-/* The last string of a response may lack its NUL: the server accepts that, and clients rely on it. */
+/* The last string of a response may lack its NUL: servers accept that, and clients rely on it. */
 static struct slice
 rd_nul_or_rest(struct rd *r)
 {
-	if (r->bad || rd_left(r) == 0)
-		return (struct slice){NULL, 0};
-	if (memchr(r->p, 0, rd_left(r)) == NULL)
+	if (rd_left(r) > 0 && memchr(r->p, 0, rd_left(r)) == NULL)
 		return rd_rest(r);
 	return rd_nul_str(r);
 }
@@ -152,9 +151,9 @@ hs_response_parse(const u8 *body, size_t len, u32 server_caps, struct hs_respons
 	r_r->auth = rd_auth(&r, r_r->caps);
 	if (r_r->caps & CAP_CONNECT_WITH_DB)
 		r_r->db = rd_nul_or_rest(&r);
-	if (r_r->caps & CAP_PLUGIN_AUTH)
+	if (r_r->caps & CAP_PLUGIN_AUTH && rd_left(&r) > 0) /* may be missing, says 10.11 */
 		r_r->plugin = rd_nul_or_rest(&r);
-	if (r_r->caps & CAP_CONNECT_ATTRS && rd_left(&r) > 0)
+	if (r_r->caps & CAP_CONNECT_ATTRS)
 		r_r->attrs = rd_lenenc_str(&r);
 	return r.bad ? ERR_PROTO : 0;
 }

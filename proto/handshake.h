@@ -1,7 +1,7 @@
-/* proto/handshake.h: the packets before a session is logged in: greeting, handshake response (and the
- * SSLRequest that may come before it), authentication switch. Pure: bodies in, slices that point into them
- * out; values in, whole packets out. Runs in the worker.
- * Sources: mariadb.com/kb/en/connection/, dev.mysql.com "Connection Phase"; differences in doc/PROTOCOL.
+/* proto/handshake.h: the packets before a session is logged in: greeting, handshake response (and
+ * the SSLRequest that may come before it), authentication switch. Pure: bodies in, slices that
+ * point into them out; values in, whole packets out. Runs in the worker. Sources:
+ * mariadb.com/kb/en/connection/, dev.mysql.com "Connection Phase"; differences in doc/PROTOCOL.
  */
 #ifndef MARGAY_PROTO_HANDSHAKE_H
 #define MARGAY_PROTO_HANDSHAKE_H
@@ -21,42 +21,42 @@ struct hs_greeting {
 	u32 thread_id;
 	u8 scramble[20];
 	u32 caps;
-	u32 mariadb_caps;     /* 0 when caps has CAP_LONG_PASSWORD: then the field is none */
+	u32 mariadb_caps; /* 0 when caps has CAP_LONG_PASSWORD: then the field is none */
 	u8 charset;
 	u16 status;
-	struct slice plugin;  /* len 0 if the server names none: mysql_native_password */
+	struct slice plugin; /* len 0 if the server names none: mysql_native_password */
 };
-/* 0; ERR_BACKEND_PROTO; ERR_CONNECT for an ERR packet in place of a greeting (pkt_err_parse reads it).
- * Servers older than 4.1 (no PROTOCOL_41, no 20-byte scramble) are ERR_BACKEND_PROTO. */
+/* 0; ERR_BACKEND_PROTO; ERR_CONNECT for an ERR packet in place of a greeting (pkt_err_parse reads
+ * it). Servers older than 4.1 (no PROTOCOL_41, no 20-byte scramble) are ERR_BACKEND_PROTO. */
 MUST_CHECK int hs_greeting_parse(const u8 *body, size_t len, struct hs_greeting *g_r);
 /* A whole packet, sequence 0. A NUL in version or plugin makes w bad. */
 void hs_greeting_write(struct wr *w, const struct hs_greeting *g);
 
 struct hs_response {
-	u32 caps;            /* what both sides have: the client's and server_caps */
+	u32 caps; /* what both sides have: the client's and server_caps */
 	u32 max_packet;
 	u8 charset;
 	u32 mariadb_caps;
-	bool ssl_request;    /* caps, max_packet and charset are set; the rest comes again after TLS */
+	bool ssl_request; /* caps, max_packet and charset are set; the rest comes again after TLS */
 	struct slice user;
 	struct slice auth;   /* len 0: empty password */
 	struct slice db;     /* len 0 if none */
 	struct slice plugin; /* len 0 if the client names none */
-	struct slice attrs;  /* contents of the connect attributes block, unchecked; len 0 if none */
+	struct slice attrs; /* contents of the connect attributes block, unchecked; len 0 if none */
 };
-/* Slices point into body. server_caps: what our greeting offered; a capability that it did not offer counts
- * as not set, as in the server (so an SSL bit that was not offered is no SSLRequest). 0 or ERR_PROTO; a client
- * of the 320 format (before 4.1) is ERR_PROTO. */
+/* Slices point into body. server_caps: what our greeting offered; a capability that it did not
+ * offer counts as not set, as in the server (so an SSL bit that was not offered is no SSLRequest).
+ * 0 or ERR_PROTO; a client of the 320 format (before 4.1) is ERR_PROTO. */
 MUST_CHECK int hs_response_parse(const u8 *body, size_t len, u32 server_caps,
 				 struct hs_response *r_r);
-/* A whole packet. Fields whose capability is not in r->caps are left out; ssl_request writes the 32 bytes
- * only. A NUL in user, db or plugin (it would shift what follows), or an auth too long for its encoding,
- * makes w bad. */
+/* A whole packet. Fields whose capability is not in r->caps are left out; ssl_request writes the 32
+ * bytes only. A NUL in user, db or plugin (it would shift what follows), or an auth too long for
+ * its encoding, makes w bad. */
 void hs_response_write(struct wr *w, u8 seq, const struct hs_response *r);
 
 void hs_auth_switch_write(struct wr *w, u8 seq, const char *plugin, const u8 scramble[20]);
-/* body[0] must be 0xfe. 0 or ERR_BACKEND_PROTO (also for the one-byte switch to the pre-4.1 method, which is
- * not safe). The NUL that ends a 20-byte scramble is not part of data_r. */
+/* body[0] must be 0xfe. 0 or ERR_BACKEND_PROTO (also for the one-byte switch to the pre-4.1 method,
+ * which is not safe). The NUL that ends a 20-byte scramble is not part of data_r. */
 MUST_CHECK int hs_auth_switch_parse(const u8 *body, size_t len, struct slice *plugin_r,
 				    struct slice *data_r);
 #endif

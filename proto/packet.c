@@ -1,11 +1,12 @@
-/* proto/packet.c: see packet.h. Pure; runs in the worker. Bodies come from servers and clients alike: all reads
- * go through struct rd, and what is left over is either a field of a newer version (ignored) or an error,
- * as said at each place.
+/* proto/packet.c: see packet.h. Pure; runs in the worker. Bodies come from servers and clients
+ * alike: all reads go through struct rd, and what is left over is either a field of a newer version
+ * (ignored) or an error, as said at each place.
  */
 #include "proto/packet.h"
 #include "base/err.h"
 
-/* The info of an OK without SESSION_TRACK. Servers send it length-encoded whatever the documentation says. */
+/* The info of an OK without SESSION_TRACK. Servers send it length-encoded whatever the
+ * documentation says. */
 static struct slice
 ok_info(struct rd *r)
 {
@@ -86,7 +87,8 @@ pkt_eof_write(struct wr *w, u8 seq, u16 warnings, u16 status)
 	wr_pkt_end(w, at, seq);
 }
 
-/* Digits and capitals; anything else would be bytes of a peer in our logs and C strings: keep the default. */
+/* Digits and capitals; anything else would be bytes of a peer in our logs and C strings: keep the
+ * default. */
 static void
 copy_sqlstate(char out[6], const u8 *p)
 {
@@ -139,8 +141,8 @@ pkt_err_write(struct wr *w, u8 seq, u16 code, const char *sqlstate, const char *
 	wr_pkt_end(w, at, seq);
 }
 
-/* One entry's data. Fields after those that are known make the entry bad: what they change is not known, and
- * a change of session state that goes unseen would give a wrong answer later. */
+/* One entry's data. Fields after those that are known make the entry bad: what they change is not
+ * known, and a change of session state that goes unseen would give a wrong answer later. */
 static void
 track_data(struct rd *d, struct track_item *it)
 {
@@ -154,11 +156,11 @@ track_data(struct rd *d, struct track_item *it)
 		it->value = rd_lenenc_str(d);
 		break;
 	case TRACK_SCHEMA:
-	case TRACK_STATE:
 	case TRACK_TRX_CHARS:
 	case TRACK_TRX_STATE:
 		it->value = rd_lenenc_str(d);
 		break;
+	case TRACK_STATE: /* one character; no length of its own, unlike all others */
 	default:
 		it->value = rd_rest(d);
 	}
@@ -189,8 +191,8 @@ track_next(struct rd *r, struct track_item *it_r)
 }
 
 void
-pkt_column_write(struct wr *w, u8 seq, const char *name, u8 type, u16 charset, u32 length, u16 flags,
-		 u8 decimals)
+pkt_column_write(struct wr *w, u8 seq, const char *name, u8 type, u16 charset, u32 length,
+		 u16 flags, u8 decimals)
 {
 	size_t at = wr_pkt_begin(w);
 
@@ -227,8 +229,8 @@ rset_begin(struct rset *rs, struct wr *w, u8 seq, u32 caps, u16 status, u64 ncol
 void
 rset_column_str(struct rset *rs, const char *name, u32 chars)
 {
-	pkt_column_write(rs->w, rs->seq++, name, PKT_TYPE_VAR_STRING, PKT_CHARSET_UTF8, chars * 3, 0,
-			 39 /* NOT_FIXED_DEC, as the server says for strings */);
+	pkt_column_write(rs->w, rs->seq++, name, PKT_TYPE_VAR_STRING, PKT_CHARSET_UTF8, chars * 3,
+			 0, 39 /* NOT_FIXED_DEC, as the server says for strings */);
 }
 
 void

@@ -1,5 +1,5 @@
-/* proto/wire.c: bounded readers and writers of wire.h. Pure; runs in the worker, tests and fuzzers. Nothing
- * here may trust a length that it did not compare with what is left.
+/* proto/wire.c: bounded readers and writers of wire.h. Pure; runs in the worker, tests and fuzzers.
+ * Nothing here may trust a length that it did not compare with what is left.
  */
 #include "proto/wire.h"
 
@@ -12,7 +12,8 @@ rd_take(struct rd *r, size_t n)
 		r->bad = true;
 		return NULL;
 	}
-	r->p += n;
+	if (n > 0) /* p may be NULL when nothing was given */
+		r->p += n;
 	return p;
 }
 
