@@ -18,6 +18,9 @@ MUST = {"margayd": ["liblmdb", "libinih"], "margay-worker": ["libuv"], "margay-h
 
 
 def main():
+    if "lint" in os.environ.get("MARGAY_TEST_SKIP", "").split():
+        print("left out\n0 passed, 0 failed, 0 skipped")
+        sys.exit(77)
     count = {"ok": 0, "FAIL": 0, "skip": 0}
     for prog in MUST_NOT:
         path, bad = os.path.join(BUILD, prog), []

@@ -25,7 +25,7 @@ THIRD = [
 # The pure directories take everything as arguments: no sockets, no clock, no files.
 PURE = {"proto", "parser", "router", "exec"}
 IMPURE = re.compile(r"(base/clock\.h|sys/socket\.h|netinet/.*|arpa/.*|sys/(epoll|mman|stat|time)\.h|unistd\.h|"
-                    r"fcntl\.h|time\.h|pthread\.h)$")
+                    r"fcntl\.h|time\.h|poll\.h)$")
 MAX_FILE, MAX_FUNCTION = 1000, 120
 # Spelled in two halves, so that this file does not contain them.
 WORDS = ["TO" + "DO", "FIX" + "ME", "X" + "XX:", "/wo" + "rk/", "PRIVATE" + " KEY", "HA" + "CK:"]
@@ -180,6 +180,9 @@ def rule_counter_and_option_names_once():
 
 
 def main():
+    if "lint" in os.environ.get("MARGAY_TEST_SKIP", "").split():
+        print("left out\n0 passed, 0 failed, 0 skipped")
+        sys.exit(77)
     failed, rules = 0, [(n[5:], f) for n, f in globals().items() if n.startswith("rule_")]
     for name, rule in rules:
         bad = list(rule())
