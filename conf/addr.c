@@ -49,7 +49,8 @@ host_parse(bool names, struct conf_addr *a)
 		if (*c >= 'A' && *c <= 'Z')
 			*c = (char)(*c + ('a' - 'A'));
 	if (!names)
-		return "an address in numbers is needed here, such as 127.0.0.1:3306, 0.0.0.0:3306 or [::]:3306";
+		return "an address in numbers is needed here, such as 127.0.0.1:3306, 0.0.0.0:3306 "
+		       "or [::]:3306";
 	if (!name_ok(a->host))
 		return "neither an IPv4 address nor a host name";
 	a->kind = ADDR_NAME;
@@ -66,10 +67,13 @@ addr_parse(const char *text, bool names, struct conf_addr *a_r)
 	memset(a_r, 0, sizeof *a_r);
 	if (text[0] == '/') {
 		a_r->kind = ADDR_UNIX;
-		return str_copy(a_r->host, sizeof a_r->host, text) ? NULL : "a socket's path has at most 107 bytes";
+		return str_copy(a_r->host, sizeof a_r->host, text)
+			   ? NULL
+			   : "a socket's path has at most 107 bytes";
 	}
 	if (colon == NULL || (v6 && colon[-1] != ']'))
-		return "expected host:port, [v6]:port or the path of a Unix socket (which begins with /)";
+		return "expected host:port, [v6]:port or the path of a Unix socket (which begins "
+		       "with /)";
 	if (!v6 && memchr(text, ':', (size_t)(colon - text)) != NULL)
 		return "an IPv6 address stands in brackets: [::1]:3306";
 	why = port_parse(colon + 1, &a_r->port);
@@ -142,10 +146,12 @@ net_parse(const char *text, struct conf_net *n_r)
 		return "not an address, a network such as 10.0.0.0/8, or unix";
 	prefix = most = n_r->family == 4 ? 32 : 128;
 	if (slash != NULL && (str_to_u64(slash + 1, &prefix) != 0 || prefix > most))
-		return n_r->family == 4 ? "the prefix is a number from 0 to 32" : "the prefix is a number from 0 to 128";
+		return n_r->family == 4 ? "the prefix is a number from 0 to 32"
+					: "the prefix is a number from 0 to 128";
 	n_r->prefix = (u8)prefix;
 	if (!host_bits_clear(n_r))
-		return "bits are set behind the prefix: a single address has none or the longest, a network zeros";
+		return "bits are set behind the prefix: a single address has none or the longest, "
+		       "a network zeros";
 	unmap_v4(n_r);
 	return NULL;
 }

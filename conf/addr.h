@@ -1,4 +1,5 @@
-/* conf/addr.h: addresses and networks as they stand in the file. Pure: no name is ever resolved here. */
+/* conf/addr.h: addresses and networks as they stand in the file. Pure: no name is ever resolved
+ * here. */
 #ifndef MARGAY_CONF_ADDR_H
 #define MARGAY_CONF_ADDR_H
 #include "base/base.h"
@@ -17,9 +18,11 @@ struct conf_net {
 	u8 addr[16];
 };
 
-/* "host:port", "[v6]:port", "/path". names: host names are allowed. NULL, or what is wrong (static text). */
+/* "host:port", "[v6]:port", "/path". names: host names are allowed. NULL, or what is wrong (static
+ * text). */
 MUST_CHECK const char *addr_parse(const char *text, bool names, struct conf_addr *a_r);
 bool addr_equal(const struct conf_addr *a, const struct conf_addr *b);
-/* "10.0.0.0/8", "::1", "unix". NULL, or what is wrong. A v4-mapped v6 network becomes the v4 one. */
+/* "10.0.0.0/8", "::1", "unix". NULL, or what is wrong. A v4-mapped v6 network becomes the v4 one.
+ */
 MUST_CHECK const char *net_parse(const char *text, struct conf_net *n_r);
 #endif

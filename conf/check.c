@@ -8,12 +8,12 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
-#define NAME_MAX_SHM  63  /* srvname.name and cluname.name with their NUL */
-#define ADDR_MAX_SHM  127 /* srvname.address */
-#define USER_MAX      128 /* bytes: MariaDB's user names have at most 128 characters, MySQL's 32 */
-#define IDENT_MAX     64  /* names of schemas and tables at the servers */
-#define CTL_NAME      "/margay.ctl" /* longest name of a socket in runtime_dir */
-#define VERSION_MAX   60  /* server_version: fits the greeting with room to spare */
+#define NAME_MAX_SHM 63  /* srvname.name and cluname.name with their NUL */
+#define ADDR_MAX_SHM 127 /* srvname.address */
+#define USER_MAX     128 /* bytes: MariaDB's user names have at most 128 characters, MySQL's 32 */
+#define IDENT_MAX    64  /* names of schemas and tables at the servers */
+#define CTL_NAME     "/margay.ctl" /* longest name of a socket in runtime_dir */
+#define VERSION_MAX  60            /* server_version: fits the greeting with room to spare */
 
 static struct conf_pos
 item_pos(const struct opt_value *v, u32 i)
@@ -21,8 +21,8 @@ item_pos(const struct opt_value *v, u32 i)
 	return (struct conf_pos){.file = v->pos.file, .line = v->items[i].line};
 }
 
-/* A required option that is missing, said at the section's header; one that stands there but is wrong has had
- * its error. */
+/* A required option that is missing, said at the section's header; one that stands there but is
+ * wrong has had its error. */
 static void
 check_required(struct conf_tree *t, const struct conf_section *s)
 {
@@ -38,7 +38,8 @@ check_required(struct conf_tree *t, const struct conf_section *s)
 		if (v->given)
 			msg_error(t->msgs, v->pos, "%s may not be empty", rows[i].name);
 		else
-			msg_error(t->msgs, s->pos, "[%s %s] needs the option %s", opt_section_words[s->kind], s->name, rows[i].name);
+			msg_error(t->msgs, s->pos, "[%s %s] needs the option %s",
+				  opt_section_words[s->kind], s->name, rows[i].name);
 	}
 }
 
@@ -46,14 +47,17 @@ check_required(struct conf_tree *t, const struct conf_section *s)
 static void
 check_name(struct conf_tree *t, const struct conf_section *s)
 {
-	static const char legal[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-";
+	static const char legal[] =
+	    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-";
 	size_t len = strlen(s->name);
 
 	if (s->kind == OPT_IN_USER) {
 		if (len > USER_MAX)
-			msg_error(t->msgs, s->pos, "user name of %zu bytes; %d is the most", len, USER_MAX);
+			msg_error(t->msgs, s->pos, "user name of %zu bytes; %d is the most", len,
+				  USER_MAX);
 	} else if (strspn(s->name, legal) != len) {
-		msg_error(t->msgs, s->pos, "a %s's name has letters, digits and _ . - only", opt_section_words[s->kind]);
+		msg_error(t->msgs, s->pos, "a %s's name has letters, digits and _ . - only",
+			  opt_section_words[s->kind]);
 	} else if (len > NAME_MAX_SHM) {
 		msg_error(t->msgs, s->pos, "name of %zu bytes; %d is the most", len, NAME_MAX_SHM);
 	}
@@ -80,7 +84,8 @@ check_listen(struct conf_tree *t)
 	if (v->nitems == 0)
 		msg_error(t->msgs, v->pos, "listen: at least one address is needed");
 	if (v->nitems > LINK_MAX_LISTEN)
-		msg_error(t->msgs, v->pos, "listen: %u addresses; %d is the most", v->nitems, LINK_MAX_LISTEN);
+		msg_error(t->msgs, v->pos, "listen: %u addresses; %d is the most", v->nitems,
+			  LINK_MAX_LISTEN);
 	for (u32 i = 0; i < MIN(v->nitems, (u32)LINK_MAX_LISTEN); i++) {
 		const char *why = addr_parse(v->items[i].p, false, &a[n]);
 
@@ -90,7 +95,8 @@ check_listen(struct conf_tree *t)
 		}
 		for (u32 k = 0; k < n; k++)
 			if (addr_equal(&a[k], &a[n])) {
-				msg_error(t->msgs, item_pos(v, i), "listen: %s stands twice", v->items[i].p);
+				msg_error(t->msgs, item_pos(v, i), "listen: %s stands twice",
+					  v->items[i].p);
 				break;
 			}
 		n++;
@@ -107,7 +113,8 @@ check_dir(struct conf_tree *t, enum opt_margay_row row, const char *name, size_t
 	if (v->text[0] != '/')
 		msg_error(t->msgs, v->pos, "%s: a path that begins with / is needed", name);
 	else if (v->len > most)
-		msg_error(t->msgs, v->pos, "%s: path of %u bytes; %zu is the most", name, v->len, most);
+		msg_error(t->msgs, v->pos, "%s: path of %u bytes; %zu is the most", name, v->len,
+			  most);
 }
 
 static void
@@ -123,7 +130,9 @@ check_version(struct conf_tree *t)
 		size_t n = strspn(p, "0123456789");
 
 		if (n == 0 || n > 3 || (i < 2 && p[n] != '.')) {
-			msg_error(t->msgs, v->pos, "server_version: begins with three numbers, such as 10.11.6-MariaDB");
+			msg_error(
+			    t->msgs, v->pos,
+			    "server_version: begins with three numbers, such as 10.11.6-MariaDB");
 			return;
 		}
 		p += n + 1;
@@ -131,7 +140,8 @@ check_version(struct conf_tree *t)
 			break;
 	}
 	if (v->len > VERSION_MAX)
-		msg_error(t->msgs, v->pos, "server_version: %u bytes; %d is the most", v->len, VERSION_MAX);
+		msg_error(t->msgs, v->pos, "server_version: %u bytes; %d is the most", v->len,
+			  VERSION_MAX);
 }
 
 static void
@@ -143,19 +153,24 @@ check_margay(struct conf_tree *t)
 	check_listen(t);
 	if (!v[MARGAY_workers].bad && !check_workers(v[MARGAY_workers].text, &n))
 		msg_error(t->msgs, v[MARGAY_workers].pos, "workers: auto or a number from 1");
-	check_dir(t, MARGAY_runtime_dir, "runtime_dir", sizeof ((struct sockaddr_un *)0)->sun_path - sizeof CTL_NAME);
+	check_dir(t, MARGAY_runtime_dir, "runtime_dir",
+		  sizeof((struct sockaddr_un *)0)->sun_path - sizeof CTL_NAME);
 	check_dir(t, MARGAY_state_dir, "state_dir", 1024);
 	if (!v[MARGAY_runtime_dir].bad && !v[MARGAY_state_dir].bad &&
 	    strcmp(v[MARGAY_runtime_dir].text, v[MARGAY_state_dir].text) == 0)
-		msg_error(t->msgs, v[MARGAY_state_dir].pos, "state_dir: must not be runtime_dir, which is emptied");
+		msg_error(t->msgs, v[MARGAY_state_dir].pos,
+			  "state_dir: must not be runtime_dir, which is emptied");
 	if (v[MARGAY_key_file].set)
 		check_dir(t, MARGAY_key_file, "key_file", 1024);
-	if (strcmp(v[MARGAY_log].text, "stderr") != 0 && v[MARGAY_log].text[0] != '/' && !v[MARGAY_log].bad)
+	if (strcmp(v[MARGAY_log].text, "stderr") != 0 && v[MARGAY_log].text[0] != '/' &&
+	    !v[MARGAY_log].bad)
 		msg_error(t->msgs, v[MARGAY_log].pos, "log: stderr or a path that begins with /");
 	check_version(t);
 	if (!v[MARGAY_respawn_min].bad && !v[MARGAY_respawn_max].bad &&
 	    v[MARGAY_respawn_min].num > v[MARGAY_respawn_max].num)
-		msg_error(t->msgs, v[v[MARGAY_respawn_min].given ? MARGAY_respawn_min : MARGAY_respawn_max].pos,
+		msg_error(
+		    t->msgs,
+		    v[v[MARGAY_respawn_min].given ? MARGAY_respawn_min : MARGAY_respawn_max].pos,
 		    "respawn_min is larger than respawn_max");
 }
 
@@ -206,26 +221,31 @@ check_servers(struct conf_tree *t)
 	if (n > 1)
 		qsort(list, n, sizeof *list, by_addr);
 	for (size_t i = 1; i < n; i++)
-		if (addr_equal(&list[i - 1].a, &list[i].a) && strcmp(list[i - 1].s->name, list[i].s->name) != 0)
-			msg_error(t->msgs, list[i].s->v[SERVER_address].pos, "address: [server %s] has the same",
-			    list[i - 1].s->name);
+		if (addr_equal(&list[i - 1].a, &list[i].a) &&
+		    strcmp(list[i - 1].s->name, list[i].s->name) != 0)
+			msg_error(t->msgs, list[i].s->v[SERVER_address].pos,
+				  "address: [server %s] has the same", list[i - 1].s->name);
 }
 
 /* ---- [cluster] ---- */
 
 static void
-unknown_name(struct conf_tree *t, struct conf_pos pos, enum opt_section kind, const char *option, const char *name)
+unknown_name(struct conf_tree *t, struct conf_pos pos, enum opt_section kind, const char *option,
+	     const char *name)
 {
 	const char *near = tree_nearest(t, kind, name);
 
 	if (near == NULL)
-		msg_error(t->msgs, pos, "%s: there is no [%s %s]", option, opt_section_words[kind], name);
+		msg_error(t->msgs, pos, "%s: there is no [%s %s]", option, opt_section_words[kind],
+			  name);
 	else
-		msg_error(t->msgs, pos, "%s: there is no [%s %s]; did you mean %s?", option, opt_section_words[kind], name, near);
+		msg_error(t->msgs, pos, "%s: there is no [%s %s]; did you mean %s?", option,
+			  opt_section_words[kind], name, near);
 }
 
 static void
-check_cluster_servers(struct conf_tree *t, const struct conf_section *c, const struct conf_section **owner)
+check_cluster_servers(struct conf_tree *t, const struct conf_section *c,
+		      const struct conf_section **owner)
 {
 	const struct opt_value *v = &c->v[CLUSTER_servers];
 	size_t k;
@@ -236,21 +256,26 @@ check_cluster_servers(struct conf_tree *t, const struct conf_section *c, const s
 		if (tree_find(t, OPT_IN_SERVER, v->items[i].p, &k) == NULL)
 			unknown_name(t, item_pos(v, i), OPT_IN_SERVER, "servers", v->items[i].p);
 		else if (owner[k] == c)
-			msg_error(t->msgs, item_pos(v, i), "servers: %s stands twice", v->items[i].p);
+			msg_error(t->msgs, item_pos(v, i), "servers: %s stands twice",
+				  v->items[i].p);
 		else if (owner[k] != NULL)
-			msg_error(t->msgs, item_pos(v, i), "servers: %s is in [cluster %s] already", v->items[i].p, owner[k]->name);
+			msg_error(t->msgs, item_pos(v, i), "servers: %s is in [cluster %s] already",
+				  v->items[i].p, owner[k]->name);
 		else
 			owner[k] = c;
 	}
-	if (c->v[CLUSTER_topology].num == CFG_STANDALONE && !c->v[CLUSTER_topology].bad && v->nitems > 1)
-		msg_error(t->msgs, v->pos, "servers: a standalone cluster has one server, not %u", v->nitems);
+	if (c->v[CLUSTER_topology].num == CFG_STANDALONE && !c->v[CLUSTER_topology].bad &&
+	    v->nitems > 1)
+		msg_error(t->msgs, v->pos, "servers: a standalone cluster has one server, not %u",
+			  v->nitems);
 }
 
 /* schema.table, of characters that need no quotes in SQL. */
 static bool
 table_name_ok(const char *s)
 {
-	static const char legal[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_$";
+	static const char legal[] =
+	    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_$";
 	size_t schema = strspn(s, legal), table;
 
 	if (schema == 0 || schema > IDENT_MAX || s[schema] != '.')
@@ -270,7 +295,9 @@ static void
 check_no_hash(struct conf_tree *t, const struct opt_value *v, const char *name)
 {
 	if (!v->bad && check_is_hash(v->text))
-		msg_error(t->msgs, v->pos, "%s: a hash cannot log in at a server; the password itself is needed", name);
+		msg_error(t->msgs, v->pos,
+			  "%s: a hash cannot log in at a server; the password itself is needed",
+			  name);
 }
 
 static void
@@ -287,13 +314,17 @@ check_clusters(struct conf_tree *t)
 		check_cluster_servers(t, of->v[i], owner);
 		check_no_hash(t, &of->v[i]->v[CLUSTER_monitor_password], "monitor_password");
 		if (beat->set && !table_name_ok(beat->text))
-			msg_error(t->msgs, beat->pos, "heartbeat_table: expected schema.table, of letters, digits, _ and $");
+			msg_error(
+			    t->msgs, beat->pos,
+			    "heartbeat_table: expected schema.table, of letters, digits, _ and $");
 	}
 	for (size_t i = 0; i < servers->n; i++) {
 		bool twin = i > 0 && strcmp(servers->v[i - 1]->name, servers->v[i]->name) == 0;
 
 		if (owner[i] == NULL && !twin)
-			msg_warn(t->msgs, servers->v[i]->pos, "[server %s] is in no cluster: nothing uses it", servers->v[i]->name);
+			msg_warn(t->msgs, servers->v[i]->pos,
+				 "[server %s] is in no cluster: nothing uses it",
+				 servers->v[i]->name);
 	}
 }
 
@@ -311,7 +342,8 @@ check_user_nets(struct conf_tree *t, const struct conf_section *u)
 		const char *why = net_parse(v->items[i].p, &net);
 
 		if (why != NULL)
-			msg_error(t->msgs, item_pos(v, i), "allow_from: %s: %s", v->items[i].p, why);
+			msg_error(t->msgs, item_pos(v, i), "allow_from: %s: %s", v->items[i].p,
+				  why);
 	}
 }
 
@@ -324,11 +356,16 @@ check_user(struct conf_tree *t, const struct conf_section *u)
 		unknown_name(t, cluster->pos, OPT_IN_CLUSTER, "cluster", cluster->text);
 	if (!pw->given)
 		msg_error(t->msgs, u->pos,
-		    "[user %s] has no password; password = \"\" lets it in without one", u->name);
+			  "[user %s] has no password; password = \"\" lets it in without one",
+			  u->name);
 	else if (!pw->bad && pw->len == 0 && u->v[USER_allow_from].nitems == 0)
-		msg_warn(t->msgs, pw->pos, "[user %s] may log in without a password from anywhere: set allow_from", u->name);
+		msg_warn(t->msgs, pw->pos,
+			 "[user %s] may log in without a password from anywhere: set allow_from",
+			 u->name);
 	else if (!pw->bad && pw->text[0] == '*' && pw->len == 41 && !check_is_hash(pw->text))
-		msg_warn(t->msgs, pw->pos, "password: looks like a hash but is not 40 hex digits; it is taken as it stands");
+		msg_warn(t->msgs, pw->pos,
+			 "password: looks like a hash but is not 40 hex digits; it is taken as it "
+			 "stands");
 	check_no_hash(t, &u->v[USER_backend_password], "backend_password");
 	check_user_nets(t, u);
 }
@@ -362,7 +399,8 @@ check_readable(struct conf_tree *t)
 			if (v == NULL || (s->file->mode & S_IROTH) == 0 || s->file == told)
 				continue;
 			told = s->file;
-			msg_warn(t->msgs, v->pos, "this file holds passwords and anyone may read it: chmod o-r it");
+			msg_warn(t->msgs, v->pos,
+				 "this file holds passwords and anyone may read it: chmod o-r it");
 		}
 }
 
@@ -391,18 +429,21 @@ check_room_asked(const struct conf_tree *t)
 {
 	const struct opt_value *v = t->margay.v;
 
-	return (struct conf_room){.workers = v[MARGAY_max_workers].num, .servers = v[MARGAY_max_servers].num,
-	    .users = v[MARGAY_max_users].num, .server_connections = v[MARGAY_max_server_connections].num};
+	return (struct conf_room){.workers = v[MARGAY_max_workers].num,
+				  .servers = v[MARGAY_max_servers].num,
+				  .users = v[MARGAY_max_users].num,
+				  .server_connections = v[MARGAY_max_server_connections].num};
 }
 
 static void
-check_count(struct conf_tree *t, enum opt_section kind, u64 most, const char *option, const char *until)
+check_count(struct conf_tree *t, enum opt_section kind, u64 most, const char *option,
+	    const char *until)
 {
 	const struct conf_sections *of = &t->of[kind];
 
 	if (of->n > most)
-		msg_error(t->msgs, of->v[0]->pos, "%zu [%s] sections; %s%s is %" PRIu64, of->n, opt_section_words[kind],
-		    option, until, most);
+		msg_error(t->msgs, of->v[0]->pos, "%zu [%s] sections; %s%s is %" PRIu64, of->n,
+			  opt_section_words[kind], option, until, most);
 }
 
 void
@@ -417,14 +458,16 @@ check_room(struct conf_tree *t, const struct conf_room *room)
 	if (!room->kept)
 		check_count(t, OPT_IN_CLUSTER, SHM_MAX_CLUSTERS, "the most", until);
 	if (!room->kept && check_workers(w->text, &n) && n > room->workers)
-		msg_error(t->msgs, w->pos, "workers: %" PRIu64 "; max_workers is %" PRIu64, n, room->workers);
+		msg_error(t->msgs, w->pos, "workers: %" PRIu64 "; max_workers is %" PRIu64, n,
+			  room->workers);
 	for (size_t i = 0; i < t->of[OPT_IN_SERVER].n; i++) {
 		const struct conf_section *s = t->of[OPT_IN_SERVER].v[i];
 
 		max = &s->v[SERVER_max_connections];
 		if (!max->bad && max->num > room->server_connections)
 			msg_error(t->msgs, max->given ? max->pos : s->pos,
-			    "[server %s] max_connections is %" PRIu64 "; max_server_connections%s is %" PRIu64, s->name,
-			    max->num, until, room->server_connections);
+				  "[server %s] max_connections is %" PRIu64
+				  "; max_server_connections%s is %" PRIu64,
+				  s->name, max->num, until, room->server_connections);
 	}
 }

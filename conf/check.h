@@ -1,5 +1,5 @@
-/* conf/check.h: the rules that one option alone cannot break. Pure: looks at nothing but the tree; reports all
- * errors, not the first.
+/* conf/check.h: the rules that one option alone cannot break. Pure: looks at nothing but the tree;
+ * reports all errors, not the first.
  */
 #ifndef MARGAY_CONF_CHECK_H
 #define MARGAY_CONF_CHECK_H

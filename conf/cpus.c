@@ -1,4 +1,5 @@
 /* conf/cpus.c: see cpus.h. */
+#include "config.h"
 #include "conf/cpus.h"
 #include "base/str.h"
 #include <fcntl.h>
@@ -33,7 +34,8 @@ quota_parse(char *text)
 		return UINT32_MAX;
 	*period++ = '\0';
 	period[strcspn(period, "\n")] = '\0';
-	if (str_to_u64(text, &q) != 0 || str_to_u64(period, &p) != 0 || p == 0 || q == 0 || q / p >= UINT32_MAX)
+	if (str_to_u64(text, &q) != 0 || str_to_u64(period, &p) != 0 || p == 0 || q == 0 ||
+	    q / p >= UINT32_MAX)
 		return UINT32_MAX;
 	return (u32)((q + p - 1) / p);
 }
@@ -83,7 +85,8 @@ cpus_usable(void)
 	char *own;
 
 	/* "0::/path" is the unified hierarchy */
-	if (!file_text("/proc/self/cgroup", text, sizeof text) || (own = strstr(text, "0::/")) == NULL)
+	if (!file_text("/proc/self/cgroup", text, sizeof text) ||
+	    (own = strstr(text, "0::/")) == NULL)
 		return n;
 	own[strcspn(own, "\n")] = '\0';
 	own += 3;

@@ -3,8 +3,10 @@
 #define MARGAY_CONF_CPUS_H
 #include "base/base.h"
 
-/* At least 1: the affinity mask, cut by the quotas of the cgroup (v2) and its parents, rounded up. */
+/* At least 1: the affinity mask, cut by the quotas of the cgroup (v2) and its parents, rounded up.
+ */
 u32 cpus_usable(void);
-/* The same quotas from a tree at `root` for the cgroup `path` ("/a/b"); UINT32_MAX: none. For tests. */
+/* The same quotas from a tree at `root` for the cgroup `path` ("/a/b"); UINT32_MAX: none. For
+ * tests. */
 u32 cpus_quota(const char *root, const char *path);
 #endif

@@ -9,7 +9,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define NONCE    12 /* what GCM is defined for without hashing it; random: 2^32 secrets for each key are safe */
+#define NONCE                                                                                      \
+	12 /* what GCM is defined for without hashing it; random: 2^32 secrets for each key are    \
+	      safe */
 #define TAG      16
 #define HEX_SIZE (2 * CRYPT_KEY_SIZE)
 
@@ -112,12 +114,14 @@ crypt_encrypt(const struct crypt_key *k, const void *secret, size_t len, char *t
 		return ERR_INVAL;
 	if (RAND_bytes(raw, NONCE) == 1 && (c = EVP_CIPHER_CTX_new()) != NULL &&
 	    EVP_EncryptInit_ex(c, EVP_aes_256_gcm(), NULL, k->bytes, raw) == 1 &&
-	    EVP_EncryptUpdate(c, NULL, &n, (const u8 *)CRYPT_SCHEME, sizeof CRYPT_SCHEME - 1) == 1 &&
+	    EVP_EncryptUpdate(c, NULL, &n, (const u8 *)CRYPT_SCHEME, sizeof CRYPT_SCHEME - 1) ==
+		1 &&
 	    EVP_EncryptUpdate(c, raw + NONCE, &n, secret, (int)len) == 1 &&
 	    EVP_EncryptFinal_ex(c, raw + NONCE + n, &m) == 1 &&
 	    EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_GCM_GET_TAG, TAG, raw + NONCE + len) == 1) {
 		memcpy(text_r, CRYPT_SCHEME, sizeof CRYPT_SCHEME - 1);
-		(void)EVP_EncodeBlock((u8 *)text_r + sizeof CRYPT_SCHEME - 1, raw, (int)(NONCE + len + TAG));
+		(void)EVP_EncodeBlock((u8 *)text_r + sizeof CRYPT_SCHEME - 1, raw,
+				      (int)(NONCE + len + TAG));
 		rc = 0;
 	}
 	EVP_CIPHER_CTX_free(c);
@@ -125,8 +129,8 @@ crypt_encrypt(const struct crypt_key *k, const void *secret, size_t len, char *t
 	return rc;
 }
 
-/* Base64 to raw; number of bytes, or -1. EVP_DecodeBlock skips blanks and counts the padding, so both are
- * looked at first. */
+/* Base64 to raw; number of bytes, or -1. EVP_DecodeBlock skips blanks and counts the padding, so
+ * both are looked at first. */
 static int
 base64_decode(const char *b64, u8 *raw, size_t size)
 {
@@ -135,7 +139,8 @@ base64_decode(const char *b64, u8 *raw, size_t size)
 
 	pad = len >= 2 && b64[len - 1] == '=' ? (b64[len - 2] == '=' ? 2 : 1) : 0;
 	if (len == 0 || len % 4 != 0 || len / 4 * 3 > size ||
-	    strspn(b64, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/") != len - pad)
+	    strspn(b64, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/") !=
+		len - pad)
 		return -1;
 	n = EVP_DecodeBlock(raw, (const u8 *)b64, (int)len);
 	return n < 0 ? -1 : n - (int)pad;
@@ -156,7 +161,8 @@ crypt_decrypt(const struct crypt_key *k, const char *text, char *secret_r, size_
 	len -= NONCE + TAG;
 	c = EVP_CIPHER_CTX_new();
 	if (c != NULL && EVP_DecryptInit_ex(c, EVP_aes_256_gcm(), NULL, k->bytes, raw) == 1 &&
-	    EVP_DecryptUpdate(c, NULL, &n, (const u8 *)CRYPT_SCHEME, sizeof CRYPT_SCHEME - 1) == 1 &&
+	    EVP_DecryptUpdate(c, NULL, &n, (const u8 *)CRYPT_SCHEME, sizeof CRYPT_SCHEME - 1) ==
+		1 &&
 	    EVP_DecryptUpdate(c, (u8 *)secret_r, &n, raw + NONCE, len) == 1 &&
 	    EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_GCM_SET_TAG, TAG, raw + NONCE + len) == 1)
 		rc = EVP_DecryptFinal_ex(c, (u8 *)secret_r + n, &m) == 1 ? 0 : ERR_ACCESS;

@@ -1,8 +1,10 @@
-/* conf/diff.c: what changed between two generations, for the log of a reload (conf/snap.h). Pure. */
+/* conf/diff.c: what changed between two generations, for the log of a reload (conf/snap.h). Pure.
+ */
 #include "base/str.h"
 #include "conf/snap.h"
 
-#define VALUE_SIZE 256 /* of a printed value; longer lists are cut in the log, not in the configuration */
+#define VALUE_SIZE                                                                                 \
+	256 /* of a printed value; longer lists are cut in the log, not in the configuration */
 
 struct differ {
 	const struct cfg *before, *after;
@@ -21,14 +23,17 @@ table_of(const struct cfg *c, enum opt_section kind)
 {
 	switch (kind) {
 	case OPT_IN_SERVER:
-		return (struct table){(const u8 *)cfg_servers(c), c->r->nservers, sizeof(struct cfg_server),
-		    offsetof(struct cfg_server, section_name)};
+		return (struct table){(const u8 *)cfg_servers(c), c->r->nservers,
+				      sizeof(struct cfg_server),
+				      offsetof(struct cfg_server, section_name)};
 	case OPT_IN_CLUSTER:
-		return (struct table){(const u8 *)cfg_clusters(c), c->r->nclusters, sizeof(struct cfg_cluster),
-		    offsetof(struct cfg_cluster, section_name)};
+		return (struct table){(const u8 *)cfg_clusters(c), c->r->nclusters,
+				      sizeof(struct cfg_cluster),
+				      offsetof(struct cfg_cluster, section_name)};
 	default:
-		return (struct table){(const u8 *)cfg_users(c), c->r->nusers, sizeof(struct cfg_user),
-		    offsetof(struct cfg_user, section_name)};
+		return (struct table){(const u8 *)cfg_users(c), c->r->nusers,
+				      sizeof(struct cfg_user),
+				      offsetof(struct cfg_user, section_name)};
 	}
 }
 
@@ -48,7 +53,8 @@ list_print(const struct cfg *c, struct cfg_list l, char *buf, size_t size)
 
 	buf[0] = '\0';
 	for (u32 i = 0; i < l.n && n + 1 < size; i++) {
-		int k = snprintf(buf + n, size - n, "%s%s", i == 0 ? "" : ", ", cfg_list_text(c, l, i));
+		int k =
+		    snprintf(buf + n, size - n, "%s%s", i == 0 ? "" : ", ", cfg_list_text(c, l, i));
 
 		n += (size_t)MAX(k, 0);
 	}
@@ -77,7 +83,8 @@ secrets_equal(const struct differ *d, struct cfg_secret a, struct cfg_secret b)
 
 /* Compares one option of two records; prints both when they differ. */
 static bool
-option_differs(const struct differ *d, const struct opt *o, const u8 *ra, const u8 *rb, char *pa, char *pb)
+option_differs(const struct differ *d, const struct opt *o, const u8 *ra, const u8 *rb, char *pa,
+	       char *pb)
 {
 	union {
 		u64 num;
@@ -109,7 +116,8 @@ option_differs(const struct differ *d, const struct opt *o, const u8 *ra, const 
 }
 
 static void
-records_diff(const struct differ *d, enum opt_section kind, const char *name, const u8 *ra, const u8 *rb)
+records_diff(const struct differ *d, enum opt_section kind, const char *name, const u8 *ra,
+	     const u8 *rb)
 {
 	char pa[VALUE_SIZE], pb[VALUE_SIZE];
 	const struct opt *o;
@@ -117,7 +125,8 @@ records_diff(const struct differ *d, enum opt_section kind, const char *name, co
 
 	o = opt_rows(kind, &n);
 	for (size_t i = 0; i < n; i++) {
-		struct conf_change c = {.section = kind, .name = name, .opt = &o[i], .before = pa, .after = pb};
+		struct conf_change c = {
+		    .section = kind, .name = name, .opt = &o[i], .before = pa, .after = pb};
 
 		if (option_differs(d, &o[i], ra, rb, pa, pb))
 			d->emit(d->arg, &c);
@@ -137,10 +146,12 @@ tables_diff(const struct differ *d, enum opt_section kind)
 		int order = na == NULL ? 1 : nb == NULL ? -1 : strcmp(na, nb);
 
 		if (order < 0) {
-			d->emit(d->arg, &(struct conf_change){.section = kind, .name = na, .before = na});
+			d->emit(d->arg,
+				&(struct conf_change){.section = kind, .name = na, .before = na});
 			i++;
 		} else if (order > 0) {
-			d->emit(d->arg, &(struct conf_change){.section = kind, .name = nb, .after = nb});
+			d->emit(d->arg,
+				&(struct conf_change){.section = kind, .name = nb, .after = nb});
 			k++;
 		} else {
 			records_diff(d, kind, na, a.rows + i++ * a.size, b.rows + k++ * b.size);
@@ -150,11 +161,12 @@ tables_diff(const struct differ *d, enum opt_section kind)
 
 void
 conf_diff(const struct cfg *before, const struct cfg *after,
-    void (*emit)(void *arg, const struct conf_change *c), void *arg)
+	  void (*emit)(void *arg, const struct conf_change *c), void *arg)
 {
 	struct differ d = {.before = before, .after = after, .emit = emit, .arg = arg};
 
-	records_diff(&d, OPT_IN_MARGAY, "", (const u8 *)&before->r->margay, (const u8 *)&after->r->margay);
+	records_diff(&d, OPT_IN_MARGAY, "", (const u8 *)&before->r->margay,
+		     (const u8 *)&after->r->margay);
 	for (int k = OPT_IN_SERVER; k < OPT_SECTIONS; k++)
 		tables_diff(&d, (enum opt_section)k);
 }

@@ -1,10 +1,11 @@
 /* conf/ini.c: see ini.h. The only file that knows inih. Master and tools.
  *
- * inih as packaged cuts lines at 200 characters, section names at 49 and values at " ;", takes ':' for '=',
- * gives its handler no line number and says nothing about empty sections. So this file reads and checks every
- * physical line itself and hands inih, through its stream interface, short lines that it cannot misread: a
- * section is named by its number, a value by the number of its line, and each section begins with an entry
- * of our own. inih keeps the state (which section an entry belongs to) and calls back in order.
+ * inih as packaged cuts lines at 200 characters, section names at 49 and values at " ;", takes ':'
+ * for '=', gives its handler no line number and says nothing about empty sections. So this file
+ * reads and checks every physical line itself and hands inih, through its stream interface, short
+ * lines that it cannot misread: a section is named by its number, a value by the number of its
+ * line, and each section begins with an entry of our own. inih keeps the state (which section an
+ * entry belongs to) and calls back in order.
  */
 #include "conf/ini.h"
 #include "base/err.h"
@@ -25,7 +26,8 @@ struct entry {
 	struct ini_section *section; /* header: its own; option: NULL, inih says */
 	struct ini_option option;
 	size_t raw_room;
-	bool open; /* nothing behind '=' yet: the next indented line is its value, whatever it looks like */
+	bool open; /* nothing behind '=' yet: the next indented line is its value, whatever it looks
+		      like */
 };
 struct reader {
 	struct mem *m;
@@ -81,14 +83,15 @@ raw_add(struct file_read *f, struct entry *e, const char *p, size_t len, u32 lin
 	e->option.raw = v;
 	*raw = (struct ini_raw){.p = p, .len = (u32)len, .line = line};
 	e->open = text_is_open(p, len) &&
-	    (f->r->u->is_list(f->r->u->arg, f->section->kind, e->option.name) || text_only_comment(p, len, 0));
+		  (f->r->u->is_list(f->r->u->arg, f->section->kind, e->option.name) ||
+		   text_only_comment(p, len, 0));
 }
 
 static inline bool
 name_char(char c)
 {
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' ||
-	    c == '.';
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+	       c == '_' || c == '-' || c == '.';
 }
 
 /* Length of the option name at p if a '=' (or, wrongly, ':') follows it; else 0. */
@@ -118,7 +121,8 @@ header_parse(struct mem *m, const char *p, size_t len, struct ini_section *s)
 	if (why != NULL)
 		return why;
 	if (kind.p == NULL || kind.quoted)
-		return "a section is written [margay], [server NAME], [cluster NAME] or [user NAME]";
+		return "a section is written [margay], [server NAME], [cluster NAME] or [user "
+		       "NAME]";
 	why = text_word(m, p, len, &at, "]", &name);
 	if (why != NULL)
 		return why;
@@ -164,12 +168,14 @@ line_option(struct file_read *f, const char *p, size_t len, u32 line)
 	if (n == 0 || n > INI_NAME_MAX) {
 		/* not shown: it may be a password that lost its name */
 		msg_error(f->r->msgs, at_line(f, line),
-		    n == 0 ? "neither [section] nor name = value nor a comment" : "name too long");
+			  n == 0 ? "neither [section] nor name = value nor a comment"
+				 : "name too long");
 		e = entry_add(f); /* takes its indented lines along */
 		return;
 	}
 	if (sign == ':')
-		msg_error(f->r->msgs, at_line(f, line), "%.*s: write \"name = value\", not \"name: value\"", (int)n, p);
+		msg_error(f->r->msgs, at_line(f, line),
+			  "%.*s: write \"name = value\", not \"name: value\"", (int)n, p);
 	e = entry_add(f);
 	if (e == NULL)
 		return;
@@ -191,16 +197,19 @@ line_indented(struct file_read *f, const char *p, size_t len, u32 line)
 		if (name_before(p, len, &sign) != 0)
 			line_option(f, p, len, line);
 		else if (p[0] == '[')
-			msg_error(f->r->msgs, at_line(f, line), "a section starts at the beginning of its line");
+			msg_error(f->r->msgs, at_line(f, line),
+				  "a section starts at the beginning of its line");
 		else
-			msg_error(f->r->msgs, at_line(f, line), "an indented line with no list before it");
+			msg_error(f->r->msgs, at_line(f, line),
+				  "an indented line with no list before it");
 		return;
 	}
 	if (!last->open && name_before(p, len, &sign) != 0) {
 		line_option(f, p, len, line);
 		return;
 	}
-	if (last->option.nraw != 0) /* else an error was told for the line that this one belongs to */
+	if (last->option.nraw !=
+	    0) /* else an error was told for the line that this one belongs to */
 		raw_add(f, last, p, len, line);
 }
 
@@ -230,7 +239,8 @@ line_read(struct file_read *f, const char *p, size_t len, u32 line)
 	if (len > 0 && p[len - 1] == '\r')
 		len--;
 	if (len > INI_LINE_MAX)
-		msg_error(f->r->msgs, at_line(f, line), "line of %zu bytes; %d is the most", len, INI_LINE_MAX);
+		msg_error(f->r->msgs, at_line(f, line), "line of %zu bytes; %d is the most", len,
+			  INI_LINE_MAX);
 	else if ((why = line_fault(p, len)) != NULL)
 		msg_error(f->r->msgs, at_line(f, line), "%s", why);
 	if (len > INI_LINE_MAX || line_fault(p, len) != NULL) {
@@ -279,7 +289,8 @@ lines_read(struct file_read *f, const char *p, size_t len)
 
 /* ---- includes ---- */
 
-static int file_read(struct reader *r, const char *path, struct file_read *parent, struct conf_pos from);
+static int file_read(struct reader *r, const char *path, struct file_read *parent,
+		     struct conf_pos from);
 
 /* The include's pattern, made relative to the file it stands in. */
 static char *
@@ -309,7 +320,8 @@ include_glob(struct file_read *f, const struct ini_option *o, const char *patter
 	} else if (rc == GLOB_NOSPACE) {
 		f->r->m->oom = true;
 	} else if (rc == GLOB_ABORTED && !f->r->u->skip_unreadable) {
-		msg_error(f->r->msgs, o->pos, "include: cannot read the directory of %s: %s", pattern, strerror(errno));
+		msg_error(f->r->msgs, o->pos, "include: cannot read the directory of %s: %s",
+			  pattern, strerror(errno));
 	}
 	/* GLOB_NOMATCH: an empty conf.d is no mistake */
 }
@@ -322,10 +334,12 @@ on_include(struct file_read *f, const struct ini_section *s, const struct ini_op
 	char *path;
 
 	if (s->kind[0] != '\0' && strcmp(s->kind, "margay") != 0) {
-		msg_error(f->r->msgs, o->pos, "include stands in [margay] or before the first section");
+		msg_error(f->r->msgs, o->pos,
+			  "include stands in [margay] or before the first section");
 		return;
 	}
-	why = o->nraw > 1 ? "one path for each include" : text_scalar(f->r->m, o->raw[0].p, o->raw[0].len, false, &v);
+	why = o->nraw > 1 ? "one path for each include"
+			  : text_scalar(f->r->m, o->raw[0].p, o->raw[0].len, false, &v);
 	if (why == NULL && v.len == 0)
 		why = "an empty path";
 	if (why != NULL) {
@@ -489,7 +503,8 @@ include_fault(struct reader *r, const struct stat *st, const struct file_read *p
 static int
 file_read(struct reader *r, const char *path, struct file_read *parent, struct conf_pos from)
 {
-	struct file_read f = {.r = r, .parent = parent, .depth = parent == NULL ? 0 : parent->depth + 1};
+	struct file_read f = {
+	    .r = r, .parent = parent, .depth = parent == NULL ? 0 : parent->depth + 1};
 	struct conf_pos pos = parent == NULL ? (struct conf_pos){.file = path} : from;
 	const char *why = NULL;
 	struct stat st;
@@ -501,8 +516,9 @@ file_read(struct reader *r, const char *path, struct file_read *parent, struct c
 	if (fd < 0 || fstat(fd, &st) != 0) {
 		err = errno;
 		if (parent == NULL || !r->u->skip_unreadable)
-			msg_error(r->msgs, pos, parent == NULL ? "cannot read%s: %s" : "cannot read %s: %s",
-			    parent == NULL ? "" : path, strerror(err));
+			msg_error(r->msgs, pos,
+				  parent == NULL ? "cannot read%s: %s" : "cannot read %s: %s",
+				  parent == NULL ? "" : path, strerror(err));
 		if (fd >= 0)
 			close(fd);
 		errno = err;
@@ -520,8 +536,9 @@ file_read(struct reader *r, const char *path, struct file_read *parent, struct c
 	}
 	close(fd);
 	if (why != NULL) {
-		msg_error(r->msgs, pos, parent == NULL ? "cannot read%s: %s" : "cannot include %s: %s",
-		    parent == NULL ? "" : path, why);
+		msg_error(r->msgs, pos,
+			  parent == NULL ? "cannot read%s: %s" : "cannot include %s: %s",
+			  parent == NULL ? "" : path, why);
 		errno = err != 0 ? err : EINVAL;
 		return ERR_SYSTEM;
 	}
@@ -540,7 +557,7 @@ ini_read(const char *path, struct mem *m, struct conf_msgs *msgs, const struct i
 
 void
 ini_read_mem(const char *path, const void *bytes, size_t len, struct mem *m, struct conf_msgs *msgs,
-    const struct ini_user *u)
+	     const struct ini_user *u)
 {
 	struct reader r = {.m = m, .msgs = msgs, .u = u};
 	struct file_read f = {.r = &r};

@@ -59,9 +59,10 @@ secret_decrypt(struct decrypter *d, const struct opt *o, struct opt_value *v)
 	} else {
 		v->bad = true;
 		msg_error(d->t->msgs, v->pos, "%s: %s", o->name,
-		    rc == ERR_ACCESS ? "cannot be decrypted: another key, or the text was changed" :
-		    rc == ERR_INVAL  ? "not what margayctl encrypt writes" :
-				       "decryption failed");
+			  rc == ERR_ACCESS
+			      ? "cannot be decrypted: another key, or the text was changed"
+			  : rc == ERR_INVAL ? "not what margayctl encrypt writes"
+					    : "decryption failed");
 	}
 	mem_wipe(plain, sizeof plain);
 }
@@ -106,8 +107,12 @@ conf_load(const char *path, const struct conf_args *a, struct conf_result *r)
 {
 	struct mem mem = {0};
 	struct conf_tree t = {.mem = &mem, .msgs = &r->msgs};
-	struct snap_args sa = {.previous = a->previous, .generation = a->generation, .epoch = a->epoch,
-	    .cpus = a->cpus != 0 ? a->cpus : cpus_usable(), .pool_slot = a->pool_slot, .arg = a->arg};
+	struct snap_args sa = {.previous = a->previous,
+			       .generation = a->generation,
+			       .epoch = a->epoch,
+			       .cpus = a->cpus != 0 ? a->cpus : cpus_usable(),
+			       .pool_slot = a->pool_slot,
+			       .arg = a->arg};
 	int rc;
 
 	memset(r, 0, sizeof *r);
@@ -194,12 +199,16 @@ conf_quick(const char *path, struct conf_dirs *d_r, char *why, size_t size)
 	struct mem mem = {0};
 	struct conf_msgs *all = mem_alloc(&mem, sizeof *all), *ours = mem_alloc(&mem, sizeof *ours);
 	struct quick q = {.d = d_r, .mem = &mem, .msgs = ours};
-	struct ini_user u = {.arg = &q, .on_section = on_quick_section, .on_option = on_quick_option,
-	    .is_list = on_quick_is_list, .skip_unreadable = true};
+	struct ini_user u = {.arg = &q,
+			     .on_section = on_quick_section,
+			     .on_option = on_quick_option,
+			     .is_list = on_quick_is_list,
+			     .skip_unreadable = true};
 	int rc = ERR_NOMEM;
 
 	memset(d_r, 0, sizeof *d_r);
-	(void)str_copy(d_r->runtime_dir, CONF_PATH_MAX, opt_find(OPT_IN_MARGAY, "runtime_dir")->def);
+	(void)str_copy(d_r->runtime_dir, CONF_PATH_MAX,
+		       opt_find(OPT_IN_MARGAY, "runtime_dir")->def);
 	(void)str_copy(d_r->state_dir, CONF_PATH_MAX, opt_find(OPT_IN_MARGAY, "state_dir")->def);
 	(void)snprintf(why, size, "out of memory");
 	if (all != NULL && ours != NULL) {

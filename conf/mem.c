@@ -1,4 +1,5 @@
-/* conf/mem.c: see mem.h. A block for each allocation, so that AddressSanitizer sees every overrun. */
+/* conf/mem.c: see mem.h. A block for each allocation, so that AddressSanitizer sees every overrun.
+ */
 #include "conf/mem.h"
 #include "base/str.h"
 

@@ -28,7 +28,8 @@ msg_add(struct conf_msgs *m, enum conf_severity severity, struct conf_pos pos, c
 	m->n++;
 }
 
-/* Rank of a file: the place of its first message; files number few, messages at most CONF_MSGS_MAX. */
+/* Rank of a file: the place of its first message; files number few, messages at most CONF_MSGS_MAX.
+ */
 static u32
 file_rank(const struct conf_msgs *m, const struct conf_msg *g)
 {

@@ -7,37 +7,49 @@
 #include "shm/cfg.h"
 #include <inttypes.h>
 
-#define ROW(sec, type_, row, def_, min_, max_, reload_, extra_, summary_, prose_, strct)                    \
-	{.section = OPT_IN_##sec, .type = OPT_TYPE_##type_, .reload = OPT_RELOAD_##reload_, .name = #row,   \
-	    .def = def_, .min = min_, .max = max_, .extra = extra_, .summary = summary_, .prose = prose_,  \
-	    .off = offsetof(struct strct, row)},
+#define ROW(sec, type_, row, def_, min_, max_, reload_, extra_, summary_, prose_, strct)           \
+	{.section = OPT_IN_##sec,                                                                  \
+	 .type = OPT_TYPE_##type_,                                                                 \
+	 .reload = OPT_RELOAD_##reload_,                                                           \
+	 .name = #row,                                                                             \
+	 .def = def_,                                                                              \
+	 .min = min_,                                                                              \
+	 .max = max_,                                                                              \
+	 .extra = extra_,                                                                          \
+	 .summary = summary_,                                                                      \
+	 .prose = prose_,                                                                          \
+	 .off = offsetof(struct strct, row)},
 
 const struct opt opts[] = {
-#define OPT_MARGAY(type, name, def, min, max, reload, extra, summary, prose)                               \
+#define OPT_MARGAY(type, name, def, min, max, reload, extra, summary, prose)                       \
 	ROW(MARGAY, type, name, def, min, max, reload, extra, summary, prose, cfg_margay)
 #include "tbl/options.def"
-#define OPT_SERVER(type, name, def, min, max, reload, extra, summary, prose)                               \
+#define OPT_SERVER(type, name, def, min, max, reload, extra, summary, prose)                       \
 	ROW(SERVER, type, name, def, min, max, reload, extra, summary, prose, cfg_server)
 #include "tbl/options.def"
-#define OPT_CLUSTER(type, name, def, min, max, reload, extra, summary, prose)                              \
+#define OPT_CLUSTER(type, name, def, min, max, reload, extra, summary, prose)                      \
 	ROW(CLUSTER, type, name, def, min, max, reload, extra, summary, prose, cfg_cluster)
 #include "tbl/options.def"
-#define OPT_USER(type, name, def, min, max, reload, extra, summary, prose)                                 \
+#define OPT_USER(type, name, def, min, max, reload, extra, summary, prose)                         \
 	ROW(USER, type, name, def, min, max, reload, extra, summary, prose, cfg_user)
 #include "tbl/options.def"
 };
 const size_t nopts = ARRAY_LEN(opts);
 
 const char *const opt_section_words[OPT_SECTIONS] = {"margay", "server", "cluster", "user"};
-const char *const opt_type_words[OPT_TYPES] = {"BOOL", "UINT", "MSEC", "BYTES", "ENUM", "STR", "SECRET", "LIST"};
-const char *const opt_reload_words[OPT_RELOADS] = {"LIVE", "SESSION", "CONNECT", "LISTEN", "RESTART"};
-const char *const opt_reload_texts[OPT_RELOADS] = {"from the next statement on", "for sessions that log in from now on",
+const char *const opt_type_words[OPT_TYPES] = {"BOOL", "UINT", "MSEC",   "BYTES",
+					       "ENUM", "STR",  "SECRET", "LIST"};
+const char *const opt_reload_words[OPT_RELOADS] = {"LIVE", "SESSION", "CONNECT", "LISTEN",
+						   "RESTART"};
+const char *const opt_reload_texts[OPT_RELOADS] = {
+    "from the next statement on", "for sessions that log in from now on",
     "for new connections to servers", "listeners are opened and closed", "needs a restart"};
 
 const struct opt *
 opt_rows(enum opt_section s, size_t *n_r)
 {
-	static const size_t rows[OPT_SECTIONS] = {MARGAY_ROWS, SERVER_ROWS, CLUSTER_ROWS, USER_ROWS};
+	static const size_t rows[OPT_SECTIONS] = {MARGAY_ROWS, SERVER_ROWS, CLUSTER_ROWS,
+						  USER_ROWS};
 	const struct opt *o = opts;
 
 	for (int i = 0; i < (int)s; i++)
@@ -82,9 +94,12 @@ struct unit {
 	const char *word;
 	u64 factor;
 };
-/* Largest first, for printing; a unit that is another's beginning does not matter: the whole rest is compared. */
-static const struct unit msec_units[] = {{"d", 86400000}, {"h", 3600000}, {"m", 60000}, {"s", 1000}, {"ms", 1}};
-static const struct unit bytes_units[] = {{"G", 1u << 30}, {"M", 1u << 20}, {"k", 1u << 10}, {"", 1}};
+/* Largest first, for printing; a unit that is another's beginning does not matter: the whole rest
+ * is compared. */
+static const struct unit msec_units[] = {
+    {"d", 86400000}, {"h", 3600000}, {"m", 60000}, {"s", 1000}, {"ms", 1}};
+static const struct unit bytes_units[] = {
+    {"G", 1u << 30}, {"M", 1u << 20}, {"k", 1u << 10}, {"", 1}};
 #define MSEC_MOST (3650ull * 86400000) /* ten years: in nanoseconds it still fits 64 bits */
 
 static bool
@@ -180,7 +195,9 @@ opt_num_parse(const struct opt *o, const char *text, u64 *num_r, char *why, size
 		(void)snprintf(why, size, "expected %s", expected);
 		return why;
 	}
-	return o->type == OPT_TYPE_BOOL || o->type == OPT_TYPE_ENUM ? NULL : bounds_check(o, *num_r, why, size);
+	return o->type == OPT_TYPE_BOOL || o->type == OPT_TYPE_ENUM
+		   ? NULL
+		   : bounds_check(o, *num_r, why, size);
 }
 
 static void
@@ -230,14 +247,15 @@ secret_scheme(const struct text_value *t, bool *encrypted_r)
 	if (t->len == 0 || t->p[0] != '{' || t->literal_brace)
 		return NULL;
 	if (strncmp(t->p, "{aes}", 5) != 0)
-		return "a secret that begins with '{' is either {aes}... (margayctl encrypt) or written \"\\{...\"";
+		return "a secret that begins with '{' is either {aes}... (margayctl encrypt) or "
+		       "written \"\\{...\"";
 	*encrypted_r = true;
 	return NULL;
 }
 
 static void
-scalar_parse(const struct opt *o, const struct ini_option *from, struct mem *m, struct conf_msgs *msgs,
-    struct opt_value *v)
+scalar_parse(const struct opt *o, const struct ini_option *from, struct mem *m,
+	     struct conf_msgs *msgs, struct opt_value *v)
 {
 	bool secret = o->type == OPT_TYPE_SECRET;
 	struct text_value t;
@@ -245,7 +263,8 @@ scalar_parse(const struct opt *o, const struct ini_option *from, struct mem *m, 
 	char buf[256];
 
 	if (from->nraw > 1) {
-		bad(o, v, msgs, from->raw[1].line, "takes one value on its line; only lists go on on indented lines");
+		bad(o, v, msgs, from->raw[1].line,
+		    "takes one value on its line; only lists go on on indented lines");
 		return;
 	}
 	why = text_scalar(m, from->raw[0].p, from->raw[0].len, secret, &t);
@@ -264,8 +283,8 @@ scalar_parse(const struct opt *o, const struct ini_option *from, struct mem *m, 
 }
 
 static void
-list_parse(const struct opt *o, const struct ini_option *from, struct mem *m, struct conf_msgs *msgs,
-    struct opt_value *v)
+list_parse(const struct opt *o, const struct ini_option *from, struct mem *m,
+	   struct conf_msgs *msgs, struct opt_value *v)
 {
 	size_t n = 0, room = 0, at;
 	bool comma = false;
@@ -283,7 +302,8 @@ list_parse(const struct opt *o, const struct ini_option *from, struct mem *m, st
 				bad(o, v, msgs, raw->line, why);
 				return;
 			}
-			if (t.p == NULL || (it = mem_append(m, &items, &n, &room, sizeof *it)) == NULL)
+			if (t.p == NULL ||
+			    (it = mem_append(m, &items, &n, &room, sizeof *it)) == NULL)
 				break;
 			*it = (struct opt_item){.p = t.p, .len = t.len, .line = raw->line};
 			if (t.len == 0 && (n > 1 || comma))
@@ -302,7 +322,7 @@ list_parse(const struct opt *o, const struct ini_option *from, struct mem *m, st
 
 void
 opt_parse(const struct opt *o, const struct ini_option *from, struct mem *m, struct conf_msgs *msgs,
-    struct opt_value *v_r)
+	  struct opt_value *v_r)
 {
 	memset(v_r, 0, sizeof *v_r);
 	v_r->pos = from->pos;

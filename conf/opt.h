@@ -1,5 +1,6 @@
-/* conf/opt.h: tbl/options.def as a table: descriptors, one typed parser and one printer for each type. Pure;
- * master, tools and margaygen (which prints man tables and the sample file from opts[]).
+/* conf/opt.h: tbl/options.def as a table: descriptors, one typed parser and one printer for each
+ * type. Pure; master, tools and margaygen (which prints man tables and the sample file from
+ * opts[]).
  */
 #ifndef MARGAY_CONF_OPT_H
 #define MARGAY_CONF_OPT_H
@@ -95,14 +96,17 @@ struct opt_value {
 };
 
 /* Parses what the file says for o. Errors go to msgs and set v_r->bad. */
-void opt_parse(const struct opt *o, const struct ini_option *from, struct mem *m, struct conf_msgs *msgs,
-    struct opt_value *v_r);
+void opt_parse(const struct opt *o, const struct ini_option *from, struct mem *m,
+	       struct conf_msgs *msgs, struct opt_value *v_r);
 /* The default of o. A default that does not parse is our own bug and panics. */
 void opt_default(const struct opt *o, struct mem *m, struct opt_value *v_r);
 
-/* Number of an option of a numeric type from text, bounds included: NULL, or what is wrong in why[size]. */
-MUST_CHECK const char *opt_num_parse(const struct opt *o, const char *text, u64 *num_r, char *why, size_t size);
-/* A number as it would stand in the file, in the largest unit that divides it: "90s", "64M", "replicas". */
+/* Number of an option of a numeric type from text, bounds included: NULL, or what is wrong in
+ * why[size]. */
+MUST_CHECK const char *opt_num_parse(const struct opt *o, const char *text, u64 *num_r, char *why,
+				     size_t size);
+/* A number as it would stand in the file, in the largest unit that divides it: "90s", "64M",
+ * "replicas". */
 void opt_num_print(const struct opt *o, u64 num, char *buf, size_t size);
 /* The value of o that lies `nearest` to the word, or NULL when nothing is near enough to be meant.
  * words: NULL-terminated. */

@@ -1,5 +1,5 @@
-/* conf/snap.c: see snap.h. Buffers grow while they are filled, so nothing holds a pointer into them: records
- * are filled beside them and copied to the place that was kept for them.
+/* conf/snap.c: see snap.h. Buffers grow while they are filled, so nothing holds a pointer into
+ * them: records are filled beside them and copied to the place that was kept for them.
  */
 #include "conf/snap.h"
 #include "base/check.h"
@@ -8,10 +8,9 @@
 #include "conf/addr.h"
 #include "conf/check.h"
 #include "conf/cpus.h"
-#include "shm/abi.h"
 
-/* A session record takes about 500 bytes of each worker's segment: with very many clients twice their number
- * is no longer kept ready. */
+/* A session record takes about 500 bytes of each worker's segment: with very many clients twice
+ * their number is no longer kept ready. */
 #define SESSIONS_DOUBLED_TO 262144u
 
 struct blob {
@@ -127,7 +126,8 @@ put_options(struct snap *s, const struct conf_section *from, void *rec)
 
 			memcpy(at, &t, sizeof t);
 		} else if (o[i].type == OPT_TYPE_SECRET && v->set) {
-			struct cfg_secret t = {.off = blob_put(&s->secrets, v->text, v->len + 1), .len = v->len};
+			struct cfg_secret t = {.off = blob_put(&s->secrets, v->text, v->len + 1),
+					       .len = v->len};
 
 			memcpy(at, &t, sizeof t);
 		} else if (o[i].type < OPT_TYPE_STR) {
@@ -154,17 +154,22 @@ previous_names(struct snap *s, enum opt_section kind, size_t *n_r)
 	*n_r = 0;
 	if (c == NULL)
 		return NULL;
-	n = kind == OPT_IN_SERVER ? c->r->nservers : kind == OPT_IN_CLUSTER ? c->r->nclusters : c->r->nusers;
+	n = kind == OPT_IN_SERVER    ? c->r->nservers
+	    : kind == OPT_IN_CLUSTER ? c->r->nclusters
+				     : c->r->nusers;
 	v = mem_alloc(s->t->mem, (n + 1) * sizeof *v);
 	if (v == NULL)
 		return NULL;
 	for (u32 i = 0; i < n; i++) {
 		if (kind == OPT_IN_SERVER)
-			v[i] = (struct named){cfg_text(c, cfg_servers(c)[i].section_name), cfg_servers(c)[i].id};
+			v[i] = (struct named){cfg_text(c, cfg_servers(c)[i].section_name),
+					      cfg_servers(c)[i].id};
 		else if (kind == OPT_IN_CLUSTER)
-			v[i] = (struct named){cfg_text(c, cfg_clusters(c)[i].section_name), cfg_clusters(c)[i].id};
+			v[i] = (struct named){cfg_text(c, cfg_clusters(c)[i].section_name),
+					      cfg_clusters(c)[i].id};
 		else
-			v[i] = (struct named){cfg_text(c, cfg_users(c)[i].section_name), cfg_users(c)[i].id};
+			v[i] = (struct named){cfg_text(c, cfg_users(c)[i].section_name),
+					      cfg_users(c)[i].id};
 	}
 	*n_r = n;
 	return v;
@@ -176,8 +181,9 @@ by_named(const void *a, const void *b)
 	return strcmp(((const struct named *)a)->name, ((const struct named *)b)->name);
 }
 
-/* An id for each section of a kind. A name keeps its id; a new name gets one that nobody has or had in the
- * generation before, if there is such, so that the two generations in use at once never mean two things by it. */
+/* An id for each section of a kind. A name keeps its id; a new name gets one that nobody has or had
+ * in the generation before, if there is such, so that the two generations in use at once never mean
+ * two things by it. */
 static u32 *
 ids_assign(struct snap *s, enum opt_section kind, size_t room)
 {
@@ -277,7 +283,8 @@ put_clusters(struct snap *s, struct cfg_root *r)
 
 			AN(tree_find(s->t, OPT_IN_SERVER, v->items[j].p, &k));
 			index = (u32)k;
-			blob_set(&s->cfg, rec.servers_off + j * (u32)sizeof index, &index, sizeof index);
+			blob_set(&s->cfg, rec.servers_off + j * (u32)sizeof index, &index,
+				 sizeof index);
 		}
 		blob_set(&s->cfg, r->clusters_off + (u32)(i * sizeof rec), &rec, sizeof rec);
 	}
@@ -305,7 +312,8 @@ put_nets(struct snap *s, const struct opt_value *v)
 static int
 put_users(struct snap *s, struct cfg_root *r)
 {
-	const struct conf_sections *of = &s->t->of[OPT_IN_USER]; /* sorted by name, as the reader wants them */
+	const struct conf_sections *of =
+	    &s->t->of[OPT_IN_USER]; /* sorted by name, as the reader wants them */
 	u32 *ids = ids_assign(s, OPT_IN_USER, r->caps.max_users);
 	size_t k;
 
@@ -366,15 +374,18 @@ caps_set(struct snap *s, struct cfg_root *r)
 		r->margay.nworkers = s->a->previous->r->margay.nworkers;
 	} else {
 		r->caps = (struct shm_caps){.max_servers = (u32)v[MARGAY_max_servers].num,
-		    .max_workers = (u32)v[MARGAY_max_workers].num, .max_users = (u32)v[MARGAY_max_users].num,
-		    .max_sessions = sessions_room(clients->num),
-		    .max_cells = (u32)v[MARGAY_max_server_connections].num};
+					    .max_workers = (u32)v[MARGAY_max_workers].num,
+					    .max_users = (u32)v[MARGAY_max_users].num,
+					    .max_sessions = sessions_room(clients->num),
+					    .max_cells = (u32)v[MARGAY_max_server_connections].num};
 		AN(check_workers(v[MARGAY_workers].text, &n));
-		r->margay.nworkers = (u32)MIN(n != 0 ? n : MAX(s->a->cpus, 1u), v[MARGAY_max_workers].num);
+		r->margay.nworkers =
+		    (u32)MIN(n != 0 ? n : MAX(s->a->cpus, 1u), v[MARGAY_max_workers].num);
 	}
 	if (clients->num > r->caps.max_sessions) {
-		msg_warn(s->t->msgs, clients->pos, "max_clients: room for %u was made at start; that many until a restart",
-		    r->caps.max_sessions);
+		msg_warn(s->t->msgs, clients->pos,
+			 "max_clients: room for %u was made at start; that many until a restart",
+			 r->caps.max_sessions);
 		clients->num = r->caps.max_sessions;
 	}
 }
@@ -383,7 +394,8 @@ caps_set(struct snap *s, struct cfg_root *r)
 
 /* Takes one value out of the previous generation; true if the file says something else. */
 static bool
-keep_one(struct conf_tree *t, const struct opt *o, struct opt_value *v, const struct cfg *prev, char *kept, size_t size)
+keep_one(struct conf_tree *t, const struct opt *o, struct opt_value *v, const struct cfg *prev,
+	 char *kept, size_t size)
 {
 	const void *at = (const u8 *)&prev->r->margay + o->off;
 	struct cfg_str old;
@@ -400,7 +412,8 @@ keep_one(struct conf_tree *t, const struct opt *o, struct opt_value *v, const st
 		if (v->text == NULL)
 			v->text = "";
 	} else {
-		AN(o->type < OPT_TYPE_STR); /* a list or secret that needs a restart: write its comparison first */
+		AN(o->type < OPT_TYPE_STR); /* a list or secret that needs a restart: write its
+					       comparison first */
 		memcpy(&num, at, sizeof num);
 		differs = num != v->num;
 		opt_num_print(o, num, kept, size);
@@ -420,9 +433,11 @@ snap_keep_restart(struct conf_tree *t, const struct cfg *previous)
 		struct opt_value *v = &t->margay.v[i];
 		char kept[256];
 
-		if (o[i].reload != OPT_RELOAD_RESTART || !keep_one(t, &o[i], v, previous, kept, sizeof kept))
+		if (o[i].reload != OPT_RELOAD_RESTART ||
+		    !keep_one(t, &o[i], v, previous, kept, sizeof kept))
 			continue;
-		msg_warn(t->msgs, v->given ? v->pos : t->margay.pos, "changed %s needs a restart, kept %s", o[i].name, kept);
+		msg_warn(t->msgs, v->given ? v->pos : t->margay.pos,
+			 "changed %s needs a restart, kept %s", o[i].name, kept);
 	}
 }
 
@@ -432,7 +447,8 @@ static int
 snap_fill(struct snap *s)
 {
 	struct cfg_root r = {0};
-	struct cfg_secrets sec = {.magic = SHM_MAGIC_CONFIG, .abi = SHM_ABI, .generation = s->a->generation};
+	struct cfg_secrets sec = {
+	    .magic = SHM_MAGIC_SECRET, .abi = shm_abi, .generation = s->a->generation};
 	int rc;
 
 	(void)blob_keep(&s->cfg, sizeof r);
@@ -448,7 +464,7 @@ snap_fill(struct snap *s)
 	(void)blob_keep(&s->cfg, 0); /* sizes are multiples of 8 */
 	(void)blob_keep(&s->secrets, 0);
 	r.h.magic = SHM_MAGIC_CONFIG;
-	r.h.abi = SHM_ABI;
+	r.h.abi = shm_abi;
 	r.h.size = s->cfg.len;
 	r.h.epoch = s->a->epoch;
 	r.h.generation = s->a->generation;
@@ -471,7 +487,9 @@ snap_build(struct conf_tree *t, const struct snap_args *a, struct snap_out *out_
 		blob_drop(&s.secrets);
 		return rc;
 	}
-	*out_r = (struct snap_out){.cfg = s.cfg.p, .cfg_size = s.cfg.len, .secrets = s.secrets.p,
-	    .secrets_size = s.secrets.len};
+	*out_r = (struct snap_out){.cfg = s.cfg.p,
+				   .cfg_size = s.cfg.len,
+				   .secrets = s.secrets.p,
+				   .secrets_size = s.secrets.len};
 	return 0;
 }

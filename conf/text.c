@@ -46,7 +46,8 @@ quoted(struct mem *m, const char *raw, size_t len, size_t *at, struct text_value
 			if (++i == len)
 				break;
 			if (raw[i] != '"' && raw[i] != '\\' && raw[i] != '{')
-				return "unknown escape in a quoted value: only \\\" \\\\ and \\{ exist";
+				return "unknown escape in a quoted value: only \\\" \\\\ and \\{ "
+				       "exist";
 			if (raw[i] == '{' && n == 0)
 				v->literal_brace = true;
 		}
@@ -69,7 +70,8 @@ bare(struct mem *m, const char *raw, size_t at, size_t end, struct text_value *v
 	if (raw[at] == '\'')
 		return "single quotes do not quote: use \"...\"";
 	if (memchr(raw + at, '"', end - at) != NULL)
-		return "a quote inside a value: put the whole value in quotes and write \\\" for it";
+		return "a quote inside a value: put the whole value in quotes and write \\\" for "
+		       "it";
 	v->p = mem_dup(m, raw + at, end - at);
 	v->len = (u32)(end - at);
 	return v->p == NULL ? "out of memory" : NULL;
@@ -84,7 +86,8 @@ bare_end(const char *raw, size_t len, size_t at, char stop)
 	return at;
 }
 
-static const char hash_comment[] = "a comment after a value starts with \" ;\"; put a value that holds \" #\" in quotes";
+static const char hash_comment[] =
+    "a comment after a value starts with \" ;\"; put a value that holds \" #\" in quotes";
 static const char no_value[] = "no value (write \"\" for an empty one)";
 
 const char *
@@ -113,7 +116,8 @@ text_scalar(struct mem *m, const char *raw, size_t len, bool secret, struct text
 }
 
 const char *
-text_item(struct mem *m, const char *raw, size_t len, size_t *at, struct text_value *v_r, bool *comma_r)
+text_item(struct mem *m, const char *raw, size_t len, size_t *at, struct text_value *v_r,
+	  bool *comma_r)
 {
 	const char *why;
 	size_t end, p = skip_blanks(raw, len, *at);
@@ -174,7 +178,8 @@ text_is_open(const char *raw, size_t len)
 }
 
 const char *
-text_word(struct mem *m, const char *raw, size_t len, size_t *at, const char *stop, struct text_value *v_r)
+text_word(struct mem *m, const char *raw, size_t len, size_t *at, const char *stop,
+	  struct text_value *v_r)
 {
 	size_t p = skip_blanks(raw, len, *at), end = p;
 

@@ -13,7 +13,8 @@ unknown_section(struct conf_tree *t, const struct ini_section *s)
 
 	for (size_t i = 0; i < ARRAY_LEN(not_yet); i++)
 		if (strcmp(s->kind, not_yet[i]) == 0) {
-			msg_error(t->msgs, s->pos, "[%s] sections (sharding) are not supported yet", s->kind);
+			msg_error(t->msgs, s->pos, "[%s] sections (sharding) are not supported yet",
+				  s->kind);
 			return;
 		}
 	for (int i = 0; near == NULL && i < OPT_SECTIONS; i++) /* [server:db1], [server.db1] */
@@ -22,8 +23,8 @@ unknown_section(struct conf_tree *t, const struct ini_section *s)
 	if (near == NULL)
 		msg_error(t->msgs, s->pos, "unknown section [%s]", s->kind);
 	else
-		msg_error(t->msgs, s->pos, "unknown section [%s]; did you mean [%s%s]?", s->kind, near,
-		    strcmp(near, "margay") == 0 ? "" : " NAME");
+		msg_error(t->msgs, s->pos, "unknown section [%s]; did you mean [%s%s]?", s->kind,
+			  near, strcmp(near, "margay") == 0 ? "" : " NAME");
 }
 
 static int
@@ -76,7 +77,9 @@ on_section(void *arg, struct ini_section *s)
 			return;
 		}
 		if (t->margay.file == s->file)
-			msg_error(t->msgs, s->pos, "[margay] stands in this file already, at line %u", t->margay.pos.line);
+			msg_error(t->msgs, s->pos,
+				  "[margay] stands in this file already, at line %u",
+				  t->margay.pos.line);
 		t->margay.file = s->file;
 		t->margay.pos = s->pos;
 		s->cookie = &t->margay;
@@ -100,18 +103,20 @@ unknown_option(struct conf_tree *t, const struct conf_section *s, const struct i
 		words[i] = rows[i].name;
 	near = opt_nearest(o->name, words, n);
 	for (int k = 0; k < OPT_SECTIONS; k++)
-		if (near == NULL && opt_find((enum opt_section)k, o->name) != NULL) {
-			msg_error(t->msgs, o->pos, "option %s belongs in [%s%s], not in [%s%s]", o->name, opt_section_words[k],
-			    k == OPT_IN_MARGAY ? "" : " NAME", opt_section_words[s->kind],
-			    s->kind == OPT_IN_MARGAY ? "" : " NAME");
+		if (opt_find((enum opt_section)k, o->name) != NULL) {
+			msg_error(t->msgs, o->pos, "option %s belongs in [%s%s], not in [%s%s]",
+				  o->name, opt_section_words[k], k == OPT_IN_MARGAY ? "" : " NAME",
+				  opt_section_words[s->kind],
+				  s->kind == OPT_IN_MARGAY ? "" : " NAME");
 			return;
 		}
 	(void)snprintf(where, sizeof where, "[%s%s%s]", opt_section_words[s->kind],
-	    s->kind == OPT_IN_MARGAY ? "" : " ", s->name);
+		       s->kind == OPT_IN_MARGAY ? "" : " ", s->name);
 	if (near == NULL)
 		msg_error(t->msgs, o->pos, "unknown option %s in %s", o->name, where);
 	else
-		msg_error(t->msgs, o->pos, "unknown option %s in %s; did you mean %s?", o->name, where, near);
+		msg_error(t->msgs, o->pos, "unknown option %s in %s; did you mean %s?", o->name,
+			  where, near);
 }
 
 static void
@@ -137,7 +142,8 @@ on_option(void *arg, const struct ini_section *is, const struct ini_option *o)
 	first = opt_rows(s->kind, &n);
 	v = &s->v[row - first];
 	if (v->given) {
-		msg_error(t->msgs, o->pos, "option %s stands twice; first at %s:%u", o->name, v->pos.file, v->pos.line);
+		msg_error(t->msgs, o->pos, "option %s stands twice; first at %s:%u", o->name,
+			  v->pos.file, v->pos.line);
 		return;
 	}
 	def = v->num;
@@ -158,7 +164,8 @@ on_is_list(void *arg UNUSED, const char *kind, const char *name)
 static int
 by_name(const void *a, const void *b)
 {
-	const struct conf_section *x = *(struct conf_section *const *)a, *y = *(struct conf_section *const *)b;
+	const struct conf_section *x = *(struct conf_section *const *)a,
+				  *y = *(struct conf_section *const *)b;
 	int d = strcmp(x->name, y->name);
 
 	if (d == 0 && x->file != y->file)
@@ -175,8 +182,9 @@ duplicates_report(struct conf_tree *t, enum opt_section kind)
 
 	for (size_t i = 1; i < of->n; i++)
 		if (strcmp(of->v[i]->name, of->v[i - 1]->name) == 0)
-			msg_error(t->msgs, of->v[i]->pos, "[%s %s] stands twice; also at %s:%u", opt_section_words[kind],
-			    of->v[i]->name, of->v[i - 1]->pos.file, of->v[i - 1]->pos.line);
+			msg_error(t->msgs, of->v[i]->pos, "[%s %s] stands twice; also at %s:%u",
+				  opt_section_words[kind], of->v[i]->name, of->v[i - 1]->pos.file,
+				  of->v[i - 1]->pos.line);
 }
 
 static bool
@@ -212,7 +220,8 @@ tree_finish(struct conf_tree *t)
 int
 tree_read(struct conf_tree *t, const char *path)
 {
-	struct ini_user u = {.arg = t, .on_section = on_section, .on_option = on_option, .is_list = on_is_list};
+	struct ini_user u = {
+	    .arg = t, .on_section = on_section, .on_option = on_option, .is_list = on_is_list};
 	int rc;
 
 	if (!defaults_fill(t))
@@ -224,8 +233,11 @@ tree_read(struct conf_tree *t, const char *path)
 int
 tree_read_mem(struct conf_tree *t, const char *path, const void *bytes, size_t len)
 {
-	struct ini_user u = {.arg = t, .on_section = on_section, .on_option = on_option, .is_list = on_is_list,
-	    .no_includes = true};
+	struct ini_user u = {.arg = t,
+			     .on_section = on_section,
+			     .on_option = on_option,
+			     .is_list = on_is_list,
+			     .no_includes = true};
 
 	if (!defaults_fill(t))
 		return ERR_NOMEM;
