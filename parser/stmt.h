@@ -80,4 +80,8 @@ struct stmt {
 /* Looks through `len` bytes of text. Never fails: what is not understood says so in kind, why and pins. */
 void stmt_classify(const void *text, size_t len, u32 lex_mode, struct stmt *st_r);
 const char *stmt_kind_word(enum stmt_kind k);
+/* information_schema, performance_schema, mysql, sys: their tables describe one server. A SELECT that names them with
+ * a point is no read; one in a session whose default schema is one of them must be sent to the primary by the caller.
+ */
+bool stmt_schema_is_local(const void *name, size_t len);
 #endif

@@ -1,0 +1,378 @@
+/* parser/lex.re: the lexer; lex.c is made of it by re2c. Rules are those of MariaDB 10.11's sql_lex.cc as observed.
+ * Reads nothing past `end`: every look at a byte is checked (YYPEEK), the text needs no terminator. The end looks
+ * like a NUL, which no rule but its own matches.
+ */
+#include "parser/lex.h"
+#include "parser/stmt.h"
+
+/* Any byte 0x80 and up belongs to a name. In a session whose character set is no UTF-8 the server may see a space or
+ * a stray character there instead (0xA0 in latin1); a run that is no UTF-8 is therefore doubtful. A keyword can be
+ * glued to a name unseen only by such a byte right beside an ASCII letter, which is no UTF-8.
+ */
+static bool
+is_utf8(const u8 *p, const u8 *end)
+{
+	while (p < end) {
+		int more = *p < 0x80 ? 0 : (*p & 0xe0) == 0xc0 ? 1 : (*p & 0xf0) == 0xe0 ? 2 : (*p & 0xf8) == 0xf0 ? 3 : -1;
+
+		if (more < 0 || end - p <= more)
+			return false;
+		for (p++; more; more--, p++)
+			if ((*p & 0xc0) != 0x80)
+				return false;
+	}
+	return true;
+}
+
+static inline bool
+has_byte(u64 w, u64 repeated)
+{
+	w ^= repeated;
+	return ((w - 0x0101010101010101ull) & ~w & 0x8080808080808080ull) != 0;
+}
+
+/* p is behind the opening quote. Returns the end behind the closing one, or NULL when there is none. A doubled quote
+ * is part of the contents. Eight bytes at a time, for values of megabytes.
+ */
+static const u8 *
+scan_quoted(const u8 *p, const u8 *end, u8 quote, bool escapes)
+{
+	u64 quotes = quote * 0x0101010101010101ull, slashes = '\\' * 0x0101010101010101ull, w;
+
+	for (;;) {
+		while (end - p >= 8) {
+			memcpy(&w, p, 8);
+			if (has_byte(w, quotes) || (escapes && has_byte(w, slashes)))
+				break;
+			p += 8;
+		}
+		while (p < end && *p != quote && !(escapes && *p == '\\'))
+			p++;
+		if (p >= end)
+			return NULL;
+		if (*p == quote) {
+			if (end - p < 2 || p[1] != quote)
+				return p + 1;
+		} else if (end - p < 2) {
+			return NULL;
+		}
+		p += 2;
+	}
+}
+
+/* p is behind the opening of a comment; `nested` more levels may open inside. NULL: not closed. */
+static const u8 *
+scan_comment(const u8 *p, const u8 *end, int nested)
+{
+	for (; end - p >= 2; p++) {
+		if (p[0] == '*' && p[1] == '/')
+			return p + 2;
+		if (nested && p[0] == '/' && p[1] == '*') {
+			p = scan_comment(p + 2, end, nested - 1);
+			if (!p)
+				return NULL;
+			p--;
+		}
+	}
+	return NULL;
+}
+
+static const u8 *
+skip_space(const u8 *p, const u8 *end)
+{
+	while (p < end && (*p == ' ' || (*p >= '\t' && *p <= '\r')))
+		p++;
+	return p;
+}
+
+/* Whether p..end begins with word, in any case of letters; then *p_r is behind it. */
+static bool
+starts_with(const u8 **p_r, const u8 *end, const char *word)
+{
+	size_t n = strlen(word), i;
+
+	if ((size_t)(end - *p_r) < n)
+		return false;
+	for (i = 0; i < n; i++)
+		if (((*p_r)[i] | 0x20) != ((u8)word[i] | 0x20))
+			return false;
+	*p_r += n;
+	return true;
+}
+
+/* p..end is the inside of a comment: margay: primary, margay: replica. */
+static u32
+comment_hint(const u8 *p, const u8 *end)
+{
+	u32 hint = 0;
+
+	p = skip_space(p, end);
+	if (!starts_with(&p, end, "margay"))
+		return 0;
+	p = skip_space(p, end);
+	if (p >= end || *p++ != ':')
+		return 0;
+	p = skip_space(p, end);
+	if (starts_with(&p, end, "primary"))
+		hint = LEX_S_HINT_PRIMARY;
+	else if (starts_with(&p, end, "replica"))
+		hint = LEX_S_HINT_REPLICA;
+	return skip_space(p, end) == end ? hint : 0;
+}
+
+/* Digits of a version at p: 5 or 6, as the server takes them. */
+static u32
+version_digits(const u8 *p, const u8 *end, u32 *version_r)
+{
+	u32 n = 0;
+
+	for (*version_r = 0; n < 6 && p + n < end && p[n] >= '0' && p[n] <= '9'; n++)
+		*version_r = *version_r * 10 + (u32)(p[n] - '0');
+	return n >= 5 ? n : 0;
+}
+
+/* p is behind the slash and star. Returns where to go on: behind the comment, or at the code in it; NULL: not closed. */
+static const u8 *
+enter_comment(struct lex *l, const u8 *p)
+{
+	const u8 *end = l->end, *close;
+	u32 version, n;
+	bool m = end - p >= 2 && p[0] == 'M' && p[1] == '!';
+
+	if (!m && (p >= end || *p != '!')) {
+		close = scan_comment(p, end, 0);
+		if (close)
+			l->seen |= comment_hint(p, close - 2);
+		return close;
+	}
+	p += m ? 2 : 1;
+	n = version_digits(p, end, &version);
+	if (m || (n && version >= 50700)) {
+		l->versioned++;
+		if (l->mode & LEX_SKIP_VERSIONED)
+			return scan_comment(p, end, 1);
+	}
+	l->in_code = true;
+	return p + n;
+}
+
+void
+lex_init(struct lex *l, const void *text, size_t len, u32 mode)
+{
+	memset(l, 0, sizeof *l);
+	l->text = l->cur = text;
+	l->end = l->text + len;
+	l->mode = mode;
+}
+
+static inline bool
+is_name_byte(u8 c)
+{
+	return (u8)((c | 0x20) - 'a') < 26 || (u8)(c - '0') < 10 || c == '_' || c == '$' || c >= 0x80;
+}
+
+/* A word behind a point: names only. */
+static void
+read_name(struct lex *l, struct tok *t)
+{
+	const u8 *start = l->cur, *p = start;
+	bool ascii = true;
+
+	for (; p < l->end && is_name_byte(*p); p++)
+		ascii &= *p < 0x80;
+	if (!ascii && !is_utf8(start, p))
+		l->seen |= LEX_S_DOUBT;
+	l->after_point = false;
+	l->cur = l->name_end = p;
+	*t = (struct tok){.kind = TOK_WORD, .off = (u32)(start - l->text), .len = (u32)(p - start), .after_point = 1};
+}
+
+/* long: the rules of all tokens, one after the other */
+void
+lex_next(struct lex *l, struct tok *t)
+{
+	const u8 *cur = l->cur, *const end = l->end, *mark = cur, *start;
+	u8 kind;
+
+	if (l->after_point) {
+		read_name(l, t);
+		return;
+	}
+	t->word = NULL;
+	t->kw = NO_KW;
+	t->after_point = 0;
+again:
+	start = cur;
+	/*!re2c
+	re2c:yyfill:enable = 0;
+	re2c:api = custom;
+	re2c:api:style = free-form;
+	re2c:bit-vectors = 1;
+	re2c:define:YYCTYPE = u8;
+	re2c:define:YYPEEK = "(cur < end ? *cur : 0)";
+	re2c:define:YYSKIP = "cur++;";
+	re2c:define:YYBACKUP = "mark = cur;";
+	re2c:define:YYRESTORE = "cur = mark;";
+
+	space  = [ \t\n\v\f\r]+;
+	digit  = [0-9];
+	letter = [A-Za-z0-9_$];
+	high   = [\x80-\xff];
+	exp    = [eE] [-+]? digit+;
+
+	space { goto again; }
+	* {
+		kind = *start;
+		if (kind < 0x20 || kind == 0x7f)
+			goto bad;
+		goto done;
+	}
+	[\x00] {
+		if (start < end || l->in_code)
+			goto bad;
+		cur = end;
+		kind = TOK_END;
+		goto done;
+	}
+
+	digit+ { kind = TOK_INT; goto done; }
+	digit+ exp | digit+ "." digit* exp { kind = TOK_FLOAT; goto done; }
+	digit+ "." digit* { kind = TOK_DECIMAL; goto done; }
+	"." digit+ exp? {
+		if (start == l->name_end) {
+			cur = start + 1;
+			goto point;
+		}
+		kind = TOK_DECIMAL;
+		goto done;
+	}
+	"." { goto point; }
+	"0x" [0-9a-fA-F]+ | [xX] "'" [0-9a-fA-F]* "'" { kind = TOK_HEX; goto done; }
+	"0b" [01]+ | [bB] "'" [01]* "'" { kind = TOK_BIT; goto done; }
+	letter+ {
+		t->word = word_find(start, (size_t)(cur - start));
+		if (t->word)
+			t->kw = t->word->kw;
+		l->name_end = cur;
+		kind = TOK_WORD;
+		goto done;
+	}
+	(letter | high)+ {
+		if (!is_utf8(start, cur))
+			l->seen |= LEX_S_DOUBT;
+		l->name_end = cur;
+		kind = TOK_WORD;
+		goto done;
+	}
+	[xXbB] "'" { goto bad; }
+
+	[nN]? "'" {
+		kind = TOK_STRING;
+		cur = scan_quoted(cur, end, '\'', !(l->mode & LEX_NO_BACKSLASH_ESCAPES));
+		goto quoted;
+	}
+	'"' {
+		kind = l->mode & LEX_ANSI_QUOTES ? TOK_QUOTED : TOK_STRING;
+		cur = scan_quoted(cur, end, '"', kind == TOK_STRING && !(l->mode & LEX_NO_BACKSLASH_ESCAPES));
+		goto quoted;
+	}
+	"`" {
+		kind = TOK_QUOTED;
+		cur = scan_quoted(cur, end, '`', false);
+		goto quoted;
+	}
+	"@" ['"`] {
+		kind = TOK_USER_VAR;
+		cur = scan_quoted(cur, end, cur[-1],
+		    cur[-1] != '`' && !(l->mode & LEX_NO_BACKSLASH_ESCAPES) &&
+			!(cur[-1] == '"' && l->mode & LEX_ANSI_QUOTES));
+		goto quoted;
+	}
+	"@" (letter | high | ".")* {
+		if (!is_utf8(start, cur))
+			l->seen |= LEX_S_DOUBT;
+		kind = TOK_USER_VAR;
+		goto done;
+	}
+	"@@" (letter | high)+ {
+		if (!is_utf8(start, cur))
+			l->seen |= LEX_S_DOUBT;
+		l->name_end = cur;
+		kind = TOK_SYSTEM_VAR;
+		goto done;
+	}
+	"@@`" {
+		kind = TOK_SYSTEM_VAR;
+		cur = scan_quoted(cur, end, '`', false);
+		goto quoted;
+	}
+	"@@" { goto bad; }
+
+	"#" [^\n\x00]* { goto again; }
+	"--" {
+		if (cur < end && *cur > 0x20 && *cur != 0x7f) {
+			if (*cur >= 0x80)
+				l->seen |= LEX_S_DOUBT; /* white space in some character sets */
+			cur = start + 1;
+			kind = '-';
+			goto done;
+		}
+		while (cur < end && *cur != '\n' && *cur)
+			cur++;
+		goto again;
+	}
+	"/*" {
+		cur = enter_comment(l, cur);
+		if (!cur)
+			goto bad;
+		goto again;
+	}
+	"*" "/" {
+		if (l->in_code) {
+			l->in_code = false;
+			goto again;
+		}
+		cur = start + 1;
+		kind = '*';
+		goto done;
+	}
+	":=" { kind = TOK_ASSIGN; goto done; }
+	"<=" | ">=" | "<>" | "!=" | "<=>" | "<<" | ">>" | "&&" | "||" | "->" | "->>" | "\\N" {
+		kind = TOK_OPERATOR;
+		goto done;
+	}
+	*/
+point:
+	l->after_point = cur < end && is_name_byte(*cur);
+	kind = '.';
+	goto done;
+quoted:
+	if (cur)
+		goto done;
+bad:
+	kind = TOK_BAD;
+	cur = l->end;
+	l->in_code = false;
+done:
+	t->kind = kind;
+	t->off = (u32)(start - l->text);
+	t->len = (u32)(cur - start);
+	l->cur = cur;
+}
+
+struct slice
+tok_name(const struct lex *l, const struct tok *t)
+{
+	const u8 *p = l->text + t->off;
+	size_t n = t->len;
+
+	if (t->kind == TOK_SYSTEM_VAR) {
+		p += 2;
+		n -= 2;
+	}
+	if (n >= 2 && (*p == '`' || (*p == '"' && t->kind == TOK_QUOTED))) {
+		p++;
+		n -= 2;
+	}
+	return (struct slice){p, n};
+}

@@ -1,0 +1,192 @@
+/* parser/stmt.c: classifies a text: its statements one by one, and once more without the executable
+ * comments that only some servers run. Pure: no allocation, no clock, no globals.
+ */
+#include "parser/cls.h"
+
+static const char *const kind_words[STMT_KINDS] = {
+    [STMT_EMPTY] = "empty",
+    [STMT_OTHER] = "other",
+    [STMT_SELECT] = "select",
+    [STMT_SHOW] = "show",
+    [STMT_EXPLAIN] = "explain",
+    [STMT_INSERT] = "insert",
+    [STMT_UPDATE] = "update",
+    [STMT_DELETE] = "delete",
+    [STMT_REPLACE] = "replace",
+    [STMT_LOAD] = "load",
+    [STMT_DDL] = "ddl",
+    [STMT_CALL] = "call",
+    [STMT_DO] = "do",
+    [STMT_SET] = "set",
+    [STMT_SET_TRX] = "set-transaction",
+    [STMT_USE] = "use",
+    [STMT_BEGIN] = "begin",
+    [STMT_COMMIT] = "commit",
+    [STMT_ROLLBACK] = "rollback",
+    [STMT_SAVEPOINT] = "savepoint",
+    [STMT_XA] = "xa",
+    [STMT_LOCK] = "lock",
+    [STMT_UNLOCK] = "unlock",
+    [STMT_PREPARE] = "prepare",
+    [STMT_EXECUTE] = "execute",
+    [STMT_DEALLOCATE] = "deallocate",
+    [STMT_HANDLER] = "handler",
+    [STMT_KILL] = "kill",
+    [STMT_PROCESSLIST] = "processlist",
+};
+
+const char *
+stmt_kind_word(enum stmt_kind k)
+{
+	return (unsigned)k < STMT_KINDS ? kind_words[k] : "?";
+}
+
+static void
+take_kind(struct stmt *st, const struct cls *c)
+{
+	st->kind = c->kind;
+	st->num = c->num;
+	st->arg_off = c->arg_off;
+	st->arg_len = c->arg_len;
+}
+
+/* All statements of the text. Returns how many there are that are not empty. */
+static u32
+statements(struct cls *c, struct stmt *st)
+{
+	u32 n = 0;
+
+	if (cls_next(c)->kind == ';')
+		c->flags |= STMT_F_MULTI; /* an empty one first */
+	for (;;) {
+		while (cls_tok(c)->kind == ';')
+			cls_next(c);
+		if (cls_at_end(c))
+			return n;
+		if (n++)
+			c->flags |= STMT_F_MULTI;
+		c->calls = true;
+		c->with = c->into = c->select_calls = false;
+		verb_statement(c);
+		if (n == 1)
+			take_kind(st, c);
+	}
+}
+
+/* What holds for the text as a whole. */
+static void
+judge(struct cls *c, struct stmt *st, u32 n, size_t len, u32 mode)
+{
+	bool bad = cls_tok(c)->kind == TOK_BAD && !(mode & LEX_TRUNCATED);
+
+	if (bad) {
+		st->kind = STMT_OTHER;
+		cls_doubt(c);
+	}
+	if (st->kind == STMT_PROCESSLIST && c->flags & STMT_F_MULTI)
+		st->kind = STMT_SHOW;
+	/* No KILL may slip through to a server, where the id would be another's: the caller refuses
+	 * one with an arg. */
+	if (c->kill && (bad || n != 1 || !c->kill_plain || mode & LEX_TRUNCATED)) {
+		bool alone = st->kind == STMT_KILL && n == 1 && !c->kill_plain;
+
+		st->kind = STMT_KILL;
+		st->num = 0;
+		if (!alone || st->arg_len == 0) {
+			st->arg_off = 0;
+			st->arg_len = (u32)len;
+		}
+	}
+	if (c->l.seen & LEX_S_DOUBT || mode & LEX_UNSAFE_CHARSET)
+		cls_doubt(c);
+	if (mode & LEX_TRUNCATED)
+		c->pins |= PIN(LONG);
+	if (c->flags & STMT_F_MULTI || mode & LEX_TRUNCATED || st->kind != STMT_SELECT)
+		cls_deny(c, ROUTE_UNKNOWN);
+	if (c->l.seen & LEX_S_HINT_PRIMARY)
+		c->flags |= STMT_F_HINT_PRIMARY;
+	if (c->l.seen & LEX_S_HINT_REPLICA)
+		c->flags |= STMT_F_HINT_REPLICA;
+	st->flags = c->flags;
+	st->pins = c->pins;
+	st->why = c->why;
+	if (c->why == ROUTE_NONE) {
+		st->why = ROUTE_READ;
+		st->flags |= STMT_F_READ;
+	}
+}
+
+/* Returns the number of executable comments that only some servers run. */
+static u32
+pass(const void *text, size_t len, u32 mode, struct stmt *st)
+{
+	struct cls c;
+	u32 n;
+
+	memset(&c, 0, sizeof c);
+	memset(st, 0, sizeof *st);
+	lex_init(&c.l, text, len, mode);
+	n = statements(&c, st);
+	judge(&c, st, n, len, mode);
+	return c.l.versioned;
+}
+
+/* st: with the executable comments; b: without them. */
+static void
+merge(struct stmt *st, const struct stmt *b, u32 versioned)
+{
+	bool same = st->kind == b->kind && st->num == b->num && st->arg_off == b->arg_off &&
+		    st->arg_len == b->arg_len;
+
+	st->flags = (st->flags & b->flags & STMT_F_READ) | ((st->flags | b->flags) & ~STMT_F_READ);
+	st->pins |= b->pins;
+	if (st->why == ROUTE_READ)
+		st->why = b->why;
+	if (!same && (st->kind == STMT_KILL || b->kind == STMT_KILL)) {
+		st->arg_off = 0;
+		st->arg_len = 1;
+		st->num = 0;
+		st->kind = STMT_KILL;
+	} else if (!same) {
+		st->kind = STMT_OTHER;
+		st->arg_len = 0;
+		st->num = 0;
+	}
+	/* With more than one comment, a server may run some and skip others. */
+	if (!same || versioned > 1) {
+		st->flags &= ~STMT_F_READ;
+		st->why = ROUTE_UNKNOWN;
+		st->pins |= PIN(UNKNOWN);
+	}
+}
+
+static bool
+is_ascii(const u8 *p, size_t len)
+{
+	u8 bits = 0;
+
+	while (len--)
+		bits |= *p++;
+	return bits < 0x80;
+}
+
+void
+stmt_classify(const void *text, size_t len, u32 lex_mode, struct stmt *st_r)
+{
+	struct stmt without;
+	u32 versioned;
+
+	if (len > UINT32_MAX) { /* spans have 32 bits; max_packet_size is far below */
+		len = UINT32_MAX;
+		lex_mode |= LEX_TRUNCATED;
+	}
+	/* Every multi-byte character of those sets begins with a byte that is no ASCII. */
+	if (lex_mode & LEX_UNSAFE_CHARSET && is_ascii(text, len))
+		lex_mode &= ~LEX_UNSAFE_CHARSET;
+	lex_mode &= ~LEX_SKIP_VERSIONED;
+	versioned = pass(text, len, lex_mode, st_r);
+	if (unlikely(versioned)) {
+		pass(text, len, lex_mode | LEX_SKIP_VERSIONED, &without);
+		merge(st_r, &without, versioned);
+	}
+}
