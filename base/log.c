@@ -16,7 +16,9 @@ static struct {
 	enum log_level most;
 	u64 gen;
 	u64 *dropped;
-} L = {"margay", -1, 2, LOG_NOTICE_, 0, NULL};
+	void (*sink)(void *arg, const char *line, size_t len);
+	void *sink_arg;
+} L = {"margay", -1, 2, LOG_NOTICE_, 0, NULL, NULL, NULL};
 
 void
 log_init(const char *role, int slot, int fd)
@@ -30,6 +32,13 @@ void
 log_set_fd(int fd)
 {
 	L.fd = fd;
+}
+
+void
+log_set_sink(void (*fn)(void *arg, const char *line, size_t len), void *arg)
+{
+	L.sink = fn;
+	L.sink_arg = arg;
 }
 
 void
@@ -109,7 +118,9 @@ log_at(enum log_level level, const char *fmt, ...)
 		n += 3;
 	}
 	line[n++] = '\n';
-	if (write(L.fd, line, n) < 0 && L.dropped != NULL)
+	if (L.sink != NULL)
+		L.sink(L.sink_arg, line, n);
+	else if (write(L.fd, line, n) < 0 && L.dropped != NULL)
 		__atomic_store_n(L.dropped, *L.dropped + 1, __ATOMIC_RELAXED);
 	errno = saved;
 }

@@ -11,6 +11,8 @@ enum log_level { LOG_ERR_ = 3, LOG_WARN_ = 4, LOG_NOTICE_ = 5, LOG_INFO_ = 6, LO
 /* role: static string ("worker"); slot < 0 for none. fd stays the caller's. */
 void log_init(const char *role, int slot, int fd);
 void log_set_fd(int fd);
+/* Lines go to fn instead of the descriptor; NULL: back to it. Not for processes with threads. */
+void log_set_sink(void (*fn)(void *arg, const char *line, size_t len), void *arg);
 void log_set_level(enum log_level most);
 void log_set_generation(u64 gen);
 /* Incremented (relaxed store, this process is the only writer) for each line that a full pipe dropped. */

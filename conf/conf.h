@@ -35,6 +35,7 @@ void conf_snap_free(struct snap_out *s);
 struct conf_dirs {
 	char runtime_dir[CONF_PATH_MAX], state_dir[CONF_PATH_MAX],
 	    key_file[CONF_PATH_MAX]; /* key_file "": none */
+	char user[64], group[64];    /* "": the default; who the master must become before it may read more */
 };
 /* Reads [margay] alone, forgiving everything else: a file broken elsewhere or an include that this
  * user may not read does not keep an operator from asking for the status. 0; ERR_SYSTEM or

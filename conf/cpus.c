@@ -52,11 +52,8 @@ cpus_quota(const char *root, const char *path)
 		char *slash = strrchr(dir, '/');
 
 		(void)snprintf(file, sizeof file, "%s%s/cpu.max", root, dir);
-		if (file_text(file, text, sizeof text)) {
-			u32 q = quota_parse(text);
-
-			least = MIN(least, q);
-		}
+		if (file_text(file, text, sizeof text))
+			least = MIN(least, quota_parse(text));
 		if (slash == NULL)
 			return least;
 		*slash = '\0';
@@ -84,7 +81,7 @@ u32
 cpus_usable(void)
 {
 	char text[PATH_MAX];
-	u32 n = cpus_affinity(), quota;
+	u32 n = cpus_affinity();
 	char *own;
 
 	/* "0::/path" is the unified hierarchy */
@@ -95,6 +92,5 @@ cpus_usable(void)
 	own += 3;
 	if (strcmp(own, "/") == 0)
 		own += 1;
-	quota = cpus_quota("/sys/fs/cgroup", own);
-	return MIN(n, quota);
+	return MIN(n, cpus_quota("/sys/fs/cgroup", own));
 }

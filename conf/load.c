@@ -168,6 +168,7 @@ on_quick_option(void *arg, const struct ini_section *s, const struct ini_option 
 	struct quick *q = arg;
 	const struct opt *row = opt_find(OPT_IN_MARGAY, o->name);
 	struct opt_value v;
+	size_t room = CONF_PATH_MAX;
 	char *to;
 
 	if (strcmp(s->kind, "margay") != 0 || row == NULL)
@@ -178,13 +179,17 @@ on_quick_option(void *arg, const struct ini_section *s, const struct ini_option 
 		to = q->d->state_dir;
 	else if (strcmp(o->name, "key_file") == 0)
 		to = q->d->key_file;
+	else if (strcmp(o->name, "user") == 0)
+		to = q->d->user, room = sizeof q->d->user;
+	else if (strcmp(o->name, "group") == 0)
+		to = q->d->group, room = sizeof q->d->group;
 	else
 		return;
 	opt_parse(row, o, q->mem, q->msgs, &v);
-	if (!v.bad && v.text[0] != '/' && v.set)
+	if (room == CONF_PATH_MAX && !v.bad && v.text[0] != '/' && v.set)
 		msg_error(q->msgs, v.pos, "%s: a path that begins with / is needed", o->name);
-	else if (!v.bad && !str_copy(to, CONF_PATH_MAX, v.text))
-		msg_error(q->msgs, v.pos, "%s: path too long", o->name);
+	else if (!v.bad && !str_copy(to, room, v.text))
+		msg_error(q->msgs, v.pos, "%s: too long", o->name);
 }
 
 static bool
