@@ -123,7 +123,7 @@ cut_utf8(const char *text, size_t max)
 
 	if (n <= max)
 		return n;
-	while (i > 0 && max - i < 4 && ((u8)text[i] & 0xc0) == 0x80)
+	while (max - i < 3 && ((u8)text[i] & 0xc0) == 0x80)
 		i--;
 	return ((u8)text[i] & 0xc0) == 0x80 ? max : i; /* not UTF-8 at all: any place will do */
 }

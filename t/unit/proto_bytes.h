@@ -1,8 +1,8 @@
 /* t/unit/proto_bytes.h: bodies of packets as real peers sent them over loopback, for tests and fuzzing
  * corpora. Use with BYTES(), which leaves out the NUL that C adds.
  */
-#ifndef MARGAY_T_PROTO_BYTES_H
-#define MARGAY_T_PROTO_BYTES_H
+#ifndef MARGAY_T_UNIT_PROTO_BYTES_H
+#define MARGAY_T_UNIT_PROTO_BYTES_H
 
 /* greeting of MariaDB 10.11.19 */
 #define REAL_GREETING \

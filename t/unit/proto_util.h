@@ -1,8 +1,8 @@
 /* t/unit/proto_util.h: helpers of the unit tests of proto/. Bytes under test are copied into heap
  * blocks of their exact size, so that ASan sees a read of one byte too many.
  */
-#ifndef MARGAY_T_PROTO_UTIL_H
-#define MARGAY_T_PROTO_UTIL_H
+#ifndef MARGAY_T_UNIT_PROTO_UTIL_H
+#define MARGAY_T_UNIT_PROTO_UTIL_H
 #include <criterion/criterion.h>
 #include <stdlib.h>
 #include "base/err.h"

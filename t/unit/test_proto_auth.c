@@ -1,6 +1,6 @@
 /* Unit tests of proto/auth. The vectors were computed with python3's hashlib; PASSWORD() of a
  * MariaDB 10.11 gave the same stage2 for the three passwords that are not empty. */
-#include "proto_util.h"
+#include "t/unit/proto_util.h"
 #include "base/str.h"
 #include "proto/auth.h"
 

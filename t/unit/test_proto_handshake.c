@@ -1,6 +1,6 @@
 /* Unit tests of proto/handshake: bytes of real peers, round trips, every cut, hostile lengths. */
-#include "proto_util.h"
-#include "proto_bytes.h"
+#include "t/unit/proto_util.h"
+#include "t/unit/proto_bytes.h"
 #include "proto/auth.h"
 #include "proto/handshake.h"
 

@@ -1,6 +1,6 @@
 /* Unit tests of proto/packet: bytes of a real server, round trips, every cut, session tracking. */
-#include "proto_util.h"
-#include "proto_bytes.h"
+#include "t/unit/proto_util.h"
+#include "t/unit/proto_bytes.h"
 #include "proto/packet.h"
 
 static const struct {
@@ -333,6 +333,8 @@ Test(err, text_is_cut_at_a_character)
 	cr_assert_eq(err_text_len(text), 512);
 	memcpy(text + 511, "\xc3\xa4", 2);
 	cr_assert_eq(err_text_len(text), 511);
+	memcpy(text + 508, "\xf0\x80\x80\x80\x80", 5); /* no character is that long */
+	cr_assert_eq(err_text_len(text), 512);
 	memset(text, 0x80, 699); /* not UTF-8: cut anywhere, but cut */
 	cr_assert_eq(err_text_len(text), 512);
 }

@@ -1,5 +1,5 @@
 /* Unit tests of proto/wire: integers, length-encoded values, bounded readers and writers. */
-#include "proto_util.h"
+#include "t/unit/proto_util.h"
 
 static const struct lenenc_case {
 	u64 v;
