@@ -60,8 +60,8 @@ bool pool_grant(struct shm_seg_pool *s, u32 pool_slot, u32 cell, u32 to_slot, u6
  * epoch that waits longest, or frees it; no waiter is missed that comes in between. true: *slot_r was granted
  * it, ring its eventfd. Workers of another epoch cannot be rung: while they wait they try again by a timer. */
 bool pool_give(struct shm_seg_pool *s, u32 pool_slot, u32 cell, u64 me, u32 *slot_r);
-/* Worker: takes a cell granted to (slot, epoch); index or ERR_NOTFOUND. Call it too after pool_wait_set(0):
- * a grant may have crossed; what is not wanted goes to pool_give. */
+/* Worker: takes a cell granted to (slot, epoch); index or ERR_NOTFOUND. There may be several. After
+ * pool_wait_set(0) call it until ERR_NOTFOUND: grants may have crossed; what is not wanted goes to pool_give. */
 MUST_CHECK int pool_take_granted(struct shm_seg_pool *s, u32 pool_slot, u64 me);
 /* Waiting lines: since (0 = nobody waits any more) of this worker's longest waiter. A worker that is refused
  * a cell marks itself first and then tries pool_take once more: a cell freed in between wakes nobody. */
