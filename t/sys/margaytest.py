@@ -10,6 +10,7 @@ Run one by hand:  top_builddir=/path/to/build /usr/bin/python3 t/sys/test_basic.
 """
 import argparse
 import faulthandler
+import hashlib
 import fcntl
 import inspect
 import os
@@ -24,10 +25,18 @@ from mt_mariadb import *
 from mt_margay import *
 
 
-def _show_logs():
+def _log_sizes():
+    return {t.log: os.path.getsize(t.log) for t in things if os.path.exists(t.log)}
+
+
+def _show_logs(before):
+    """What the logs of servers and Margay say since the test began."""
     for t in things[-6:]:
-        print("---- log of %s" % getattr(t, "name", "Margay"))
-        print(tail(t.log, 60 if isinstance(t, Margay) else 15))
+        new = read_text(t.log)[before.get(t.log, 0):].splitlines()
+        if not isinstance(t, Margay):
+            new = [line for line in new if "[Note]" not in line]
+        if new:
+            print("  -- log of %s\n%s" % (t.name, "\n".join("     " + line[:300] for line in new[-40:])))
     sys.stdout.flush()
 
 
@@ -42,7 +51,7 @@ def _on_alarm(sig, frame):
 
 def _call(name, fn):
     """Runs one function; returns 'ok', 'FAIL' or 'skip' and prints the line."""
-    start, why = time.monotonic(), ""
+    start, why, before = time.monotonic(), "", _log_sizes()
     signal.alarm(int(getattr(fn, "limit", 120) * max(1, SLOW)))
     try:
         fn()
@@ -57,7 +66,7 @@ def _call(name, fn):
     if verdict != "ok" or name not in ("setup", "teardown"):
         print("%-4s %s (%.1f s)%s" % (verdict, name, time.monotonic() - start, why), flush=True)
     if verdict == "FAIL":
-        _show_logs()
+        _show_logs(before)
     return verdict
 
 

@@ -15,6 +15,7 @@ import time
 
 try:
     import pymysql
+    import pymysql.constants.CLIENT as CLIENT
 except ImportError:
     print("skip all (python3-pymysql is not installed)\n0 passed, 0 failed, 1 skipped")
     sys.exit(77)

@@ -37,8 +37,8 @@ class Margay:
     """
 
     def __init__(self, servers, margay=None, server=None, server_options=None, cluster=None, users=None,
-                 extra="", start=True, name="m", wait_servers=True):
-        self.servers = list(servers)
+                 extra="", start=True, name="margay", wait_servers=True):
+        self.servers, self.name = list(servers), name
         self.dir = mkdir("%s.%d" % (name, len(things)))
         self.port, self.conf, self.log = free_port(), self.dir + "/margay.conf", self.dir + "/log"
         self.socket = self.dir + "/c"

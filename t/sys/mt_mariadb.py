@@ -231,3 +231,31 @@ def replication_set(replicas=1, options=(), users=None, **kw):
     for r in servers[1:]:
         r.catch_up()
     return servers
+
+
+def outcome(c, sql):
+    """All that a client can see of one statement: a list with one entry per result, or the error."""
+    out = []
+    try:
+        with c.cursor() as cur:
+            cur.execute(sql)
+            while True:
+                r = cur._result
+                fields = [(f.name, f.type_code, f.length, f.flags, f.charsetnr, f.scale, f.table_name)
+                          for f in getattr(r, "fields", None) or []]
+                # status: in a transaction, autocommit
+                out.append((cur.fetchall(), fields, cur.rowcount, r.insert_id, r.warning_count,
+                            (r.server_status or 0) & 3, r.message))
+                if not cur.nextset():
+                    break
+    except pymysql.err.MySQLError as e:
+        out.append(("error",) + tuple(e.args))
+    return out
+
+
+def same(direct, proxied, statements, what=""):
+    """Runs statements on two connections; everything visible must be equal."""
+    for s in statements:
+        want, got = outcome(direct, s), outcome(proxied, s)
+        if got != want:
+            raise Failed("%s %s\n    direct:  %s\n    through: %s" % (what, s[:200], str(want)[:1500], str(got)[:1500]))
