@@ -5,6 +5,7 @@ import ctypes
 import os
 import random
 import re
+import select
 import shutil
 import signal
 import socket
@@ -242,10 +243,11 @@ def proc_state(pid):
         return None
 
 
-def proc_comm(pid):
+def proc_name(pid):
+    """Last part of argv[0]: the comm of a program started by descriptor is only a number."""
     try:
-        with open("/proc/%d/comm" % pid) as f:
-            return f.read().strip()
+        with open("/proc/%d/cmdline" % pid, "rb") as f:
+            return os.path.basename(f.read().split(b"\0")[0].decode(errors="replace"))
     except OSError:
         return None
 

@@ -144,10 +144,10 @@ class Margay:
         return self.proc.pid
 
     def worker_pids(self):
-        return [p for p in proc_children(self.pid) if proc_comm(p) == "margay-worker"]
+        return [p for p in proc_children(self.pid) if proc_name(p) == "margay-worker"]
 
     def health_pid(self):
-        return next((p for p in proc_children(self.pid) if proc_comm(p) == "margay-health"), None)
+        return next((p for p in proc_children(self.pid) if proc_name(p) == "margay-health"), None)
 
     def all_pids(self):
         return [self.pid] + proc_children(self.pid) if self.proc and self.proc.alive() else []

@@ -1,0 +1,197 @@
+"""KILL and KILL QUERY of a client of Margay, within and across workers, and SHOW PROCESSLIST."""
+from margaytest import *
+
+USERS = {APP[0]: {"password": APP[1]},
+         "other": {"password": "other", "backend_user": APP[0], "backend_password": APP[1]},
+         "boss": {"password": "boss", "backend_user": APP[0], "backend_password": APP[1], "process_admin": "yes"}}
+
+
+def setup():
+    global db, m
+    db = replication_set(1)
+    db[0].sql("CREATE TABLE shop.t (id INT PRIMARY KEY, v INT)", "INSERT INTO shop.t VALUES (1, 0), (2, 0)")
+    db[1].catch_up()
+    m = Margay(db, margay={"workers": 2, "handover": "no"}, users=USERS)
+
+
+def pair(across):
+    """Two clients on the same worker, or on different ones."""
+    a, spare = m.conn(), []
+    for _ in range(200):
+        b = m.conn()
+        if (session_slot(a) != session_slot(b)) == across:
+            return a, b
+        spare.append(b)
+    fail("no two clients on %s workers" % ("different" if across else "one"))
+
+
+class Running(threading.Thread):
+    """A statement that runs in the background; outcome() waits for its end."""
+
+    def __init__(self, c, sql):
+        super().__init__(daemon=True)
+        self.c, self.sql, self.result = c, sql, None
+        self.start()
+        wait_for(lambda: self.result or any(sql in (p["INFO"] or "") for s in db for p in s.processlist()), 10,
+                 "%s to run" % sql)
+
+    def run(self):
+        try:
+            self.result = ("rows", query(self.c, self.sql))
+        except Exception as e:
+            self.result = ("error", e.args[0] if e.args else 0, str(e))
+
+    def outcome(self):
+        self.join(15 * SLOW)
+        ok(not self.is_alive(), self.sql + " still runs")
+        return self.result
+
+
+def test_connection_id():
+    """What the client was greeted with, what CONNECTION_ID() says and what the process list shows are one."""
+    c = m.conn()
+    eq(value(c, "SELECT CONNECTION_ID()"), c.thread_id())
+    ids = [r[0] for r in query(c, "SHOW PROCESSLIST")]
+    ok(c.thread_id() in ids, "SHOW PROCESSLIST shows %s, we are %d" % (ids, c.thread_id()))
+
+
+def test_kill_query():
+    for across in (False, True):
+        a, b = pair(across)
+        r = Running(a, "SELECT SLEEP(97.%d)" % across)
+        query(b, "KILL QUERY %d" % a.thread_id())
+        got = r.outcome()
+        # SLEEP() returns 1 when it is killed, or the statement fails with 1317: as the server has it
+        ok(got == ("rows", ((1,),)) or got[1] == 1317, "killed statement gave %r" % (got,))
+        eq(value(a, "SELECT 5"), 5, "the session lives on")
+        r = Running(a, "SELECT COUNT(*) FROM seq_1_to_100000000 x%d, seq_1_to_1000 y" % across)
+        query(b, "KILL QUERY %d" % a.thread_id())
+        eq(r.outcome()[:2], ("error", 1317))
+        eq(value(a, "SELECT 6"), 6)
+
+
+def test_kill_query_of_an_idle_client():
+    a, b = pair(True)
+    query(b, "KILL QUERY %d" % a.thread_id())
+    eq(value(a, "SELECT 1"), 1)
+
+
+def test_kill():
+    for across in (False, True):
+        a, b = pair(across)
+        query(a, "BEGIN")
+        query(a, "UPDATE t SET v = 1 WHERE id = 1")
+        r = Running(a, "SELECT SLEEP(98.%d)" % across)
+        query(b, "KILL %d" % a.thread_id())
+        got = r.outcome()
+        ok(got[0] == "error" and got[1] in (1927, 2013, 2006, 1317), "killed client saw %r" % (got,))
+        raises((), query, a, "SELECT 1")
+        # its transaction is rolled back, its locks are free
+        query(b, "SET SESSION innodb_lock_wait_timeout = 10")
+        query(b, "UPDATE t SET v = 2 WHERE id = 1")
+        wait_for(lambda: not any("SLEEP(98" in (p["INFO"] or "") for s in db for p in s.processlist()), 10,
+                 "the killed statement to end at the server")
+        c = m.conn()
+        query(b, "KILL CONNECTION %d" % c.thread_id())
+        wait_for(lambda: raises((), query, c, "SELECT 1"), 5, "the idle client to be closed")
+
+
+def test_kill_oneself():
+    a = m.conn()
+    raises((), query, a, "KILL %d" % a.thread_id())
+    raises((), query, a, "SELECT 1")
+    a = m.conn()
+    raises(1317, query, a, "KILL QUERY %d" % a.thread_id())
+    eq(value(a, "SELECT 1"), 1)
+
+
+def test_rights():
+    a, stranger, boss = m.conn(), m.conn("other"), m.conn("boss")
+    raises(1095, query, stranger, "KILL %d" % a.thread_id())
+    raises(1095, query, stranger, "KILL QUERY %d" % a.thread_id())
+    eq(value(a, "SELECT 1"), 1)
+    for nobody in (1, 4294967295, a.thread_id() + 4000):
+        raises(1094, query, boss, "KILL %d" % nobody)
+    query(boss, "KILL %d" % a.thread_id())
+    wait_for(lambda: raises((), query, a, "SELECT 1"), 5, "the client to be closed")
+
+
+def test_server_thread_ids_are_not_ours():
+    """An id of the server's own process list must not kill anybody behind Margay."""
+    a = m.conn()
+    query(a, "BEGIN")
+    query(a, "SELECT * FROM t FOR UPDATE")
+    for p in db[0].processlist("app"):
+        raises((1094, 1095), query, m.conn("boss"), "KILL %d" % p["ID"])
+    query(a, "COMMIT")
+
+
+@limit(300)
+def test_never_the_next_user():
+    """Kills race with the end of statements on shared connections; bystanders on the same connections must
+    never see one."""
+    one = Margay(db, margay={"workers": 2}, server={"pool_size": 1, "max_connections": 8}, users=USERS)
+    victims = [one.conn() for _ in range(4)]
+    stop, hit, errors, done = threading.Event(), [0], [], [0]
+
+    def victim(c):
+        while not stop.is_set():
+            try:
+                query(c, "SELECT COUNT(*) FROM seq_1_to_%d" % rng.randrange(100, 60000))
+            except pymysql.err.MySQLError as e:
+                if e.args[0] != 1317:
+                    errors.append("victim: %s" % (e.args,))
+                hit[0] += 1
+
+    def bystander(c):
+        while not stop.is_set():
+            try:
+                if rng.randrange(2):
+                    query(c, "SELECT v FROM t WHERE id = 2")
+                else:
+                    query(c, "SELECT COUNT(*) FROM seq_1_to_20000")
+                done[0] += 1
+            except Exception as e:
+                errors.append("bystander: %s" % (e.args,))
+
+    def killer(c):
+        while not stop.is_set():
+            query(c, "KILL QUERY %d" % rng.choice(victims).thread_id())
+    threads = [threading.Thread(target=f, args=(c,), daemon=True) for f, c in
+               [(victim, c) for c in victims] + [(bystander, one.conn()) for _ in range(6)] +
+               [(killer, one.conn()) for _ in range(2)]]
+    for t in threads:
+        t.start()
+    want = 60 if args.quick else 300
+    try:
+        wait_for(lambda: errors or (hit[0] > want and done[0] > 5 * want), 120,
+                 lambda: "%d hits, %d statements of bystanders" % (hit[0], done[0]))
+    finally:
+        stop.set()
+        for t in threads:
+            t.join(20)
+    eq(errors[:5], [])
+    note("%d statements killed, %d of bystanders untouched" % (hit[0], done[0]))
+    one.stop()
+
+
+def test_show_processlist():
+    a, stranger, boss = m.conn(), m.conn("other"), m.conn("boss")
+    r = Running(a, "SELECT SLEEP(96)")
+    rows = query(boss, "SHOW FULL PROCESSLIST")
+    mine = [row for row in rows if row[0] == a.thread_id()]
+    ok(mine, "the boss sees %s" % (rows,))
+    row = mine[0]
+    eq((row[1], row[3], row[4]), (APP[0], "shop", "Query"))
+    ok("127.0.0.1:" in row[2] and "SLEEP(96)" in row[7], "row: %s" % (row,))
+    ok({stranger.thread_id(), boss.thread_id(), a.thread_id()} <= {x[0] for x in rows}, "all sessions")
+    eq({x[1] for x in query(stranger, "SHOW PROCESSLIST")}, {"other"}, "users a stranger sees")
+    with boss.cursor() as cur:
+        cur.execute("SHOW PROCESSLIST")
+        eq([d[0] for d in cur.description][:8], ["Id", "User", "Host", "db", "Command", "Time", "State", "Info"])
+    query(boss, "KILL QUERY %d" % a.thread_id())
+    r.outcome()
+
+
+if __name__ == '__main__':
+    main()
