@@ -12,7 +12,7 @@ def setup():
     n = min(1000 if args.quick else 5000, hard - 300)
     db = replication_set(1)
     db[0].sql("CREATE TABLE shop.t (id INT PRIMARY KEY, v VARCHAR(200))",
-              "INSERT INTO shop.t SELECT seq, REPEAT('x', 100) FROM seq_1_to_1000")
+              "INSERT INTO shop.t SELECT seq, REPEAT('x', 100) FROM shop.seq_1_to_1000")
     db[1].catch_up()
     m = Margay(db, margay={"max_clients": 2 * n, "login_timeout": "60s"})
 
