@@ -30,7 +30,7 @@ struct prober_conf {
 	char host[OBS_TEXT];
 	u32 port; /* 0: host is the path of a socket */
 	char user[256];
-	char password[1024];
+	char password[1100]; /* the configuration takes 1,024 bytes */
 	enum cfg_topology topology;
 	u32 fall;
 	u64 interval_ms, timeout_ms, routine_ms;
