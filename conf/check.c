@@ -135,9 +135,7 @@ check_version(struct conf_tree *t)
 			    "server_version: begins with three numbers, such as 10.11.6-MariaDB");
 			return;
 		}
-		p += n + 1;
-		if (i == 2)
-			break;
+		p += i < 2 ? n + 1 : n;
 	}
 	if (v->len > VERSION_MAX)
 		msg_error(t->msgs, v->pos, "server_version: %u bytes; %d is the most", v->len,
@@ -233,7 +231,8 @@ static void
 unknown_name(struct conf_tree *t, struct conf_pos pos, enum opt_section kind, const char *option,
 	     const char *name)
 {
-	const char *near = tree_nearest(t, kind, name);
+	/* no hints for what is not shown: many names against many would take long */
+	const char *near = t->msgs->n == CONF_MSGS_MAX ? NULL : tree_nearest(t, kind, name);
 
 	if (near == NULL)
 		msg_error(t->msgs, pos, "%s: there is no [%s %s]", option, opt_section_words[kind],
@@ -305,6 +304,7 @@ check_clusters(struct conf_tree *t)
 {
 	const struct conf_sections *of = &t->of[OPT_IN_CLUSTER], *servers = &t->of[OPT_IN_SERVER];
 	const struct conf_section **owner = mem_alloc(t->mem, (servers->n + 1) * sizeof *owner);
+	bool all_known = true; /* else "in no cluster" may be untrue */
 
 	if (owner == NULL)
 		return;
@@ -312,12 +312,15 @@ check_clusters(struct conf_tree *t)
 		const struct opt_value *beat = &of->v[i]->v[CLUSTER_heartbeat_table];
 
 		check_cluster_servers(t, of->v[i], owner);
+		all_known = all_known && !of->v[i]->v[CLUSTER_servers].bad;
 		check_no_hash(t, &of->v[i]->v[CLUSTER_monitor_password], "monitor_password");
 		if (beat->set && !table_name_ok(beat->text))
 			msg_error(
 			    t->msgs, beat->pos,
 			    "heartbeat_table: expected schema.table, of letters, digits, _ and $");
 	}
+	if (!all_known)
+		return;
 	for (size_t i = 0; i < servers->n; i++) {
 		bool twin = i > 0 && strcmp(servers->v[i - 1]->name, servers->v[i]->name) == 0;
 
@@ -420,7 +423,8 @@ check_tree(struct conf_tree *t)
 	for (size_t i = 0; i < t->of[OPT_IN_USER].n; i++)
 		check_user(t, t->of[OPT_IN_USER].v[i]);
 	if (t->of[OPT_IN_USER].n == 0)
-		msg_warn(t->msgs, t->margay.pos, "no [user NAME] section: nobody can log in");
+		msg_warn(t->msgs, (struct conf_pos){.file = t->path},
+			 "no [user NAME] section: nobody can log in");
 	check_readable(t);
 }
 

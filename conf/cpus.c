@@ -52,8 +52,11 @@ cpus_quota(const char *root, const char *path)
 		char *slash = strrchr(dir, '/');
 
 		(void)snprintf(file, sizeof file, "%s%s/cpu.max", root, dir);
-		if (file_text(file, text, sizeof text))
-			least = MIN(least, quota_parse(text));
+		if (file_text(file, text, sizeof text)) {
+			u32 q = quota_parse(text);
+
+			least = MIN(least, q);
+		}
 		if (slash == NULL)
 			return least;
 		*slash = '\0';
@@ -81,7 +84,7 @@ u32
 cpus_usable(void)
 {
 	char text[PATH_MAX];
-	u32 n = cpus_affinity();
+	u32 n = cpus_affinity(), quota;
 	char *own;
 
 	/* "0::/path" is the unified hierarchy */
@@ -92,5 +95,6 @@ cpus_usable(void)
 	own += 3;
 	if (strcmp(own, "/") == 0)
 		own += 1;
-	return MIN(n, cpus_quota("/sys/fs/cgroup", own));
+	quota = cpus_quota("/sys/fs/cgroup", own);
+	return MIN(n, quota);
 }

@@ -191,6 +191,7 @@ static void
 line_indented(struct file_read *f, const char *p, size_t len, u32 line)
 {
 	struct entry *last = f->n == 0 ? NULL : entry_at(f, f->n - 1);
+	bool list;
 	char sign;
 
 	if (last == NULL || last->section != NULL) {
@@ -204,12 +205,17 @@ line_indented(struct file_read *f, const char *p, size_t len, u32 line)
 				  "an indented line with no list before it");
 		return;
 	}
-	if (!last->open && name_before(p, len, &sign) != 0) {
+	list = last->option.nraw != 0 &&
+	       f->r->u->is_list(f->r->u->arg, f->section->kind, last->option.name);
+	/* host:port is no "name: value" where a list may go on */
+	if (!last->open && name_before(p, len, &sign) != 0 && (sign == '=' || !list))
 		line_option(f, p, len, line);
-		return;
-	}
-	if (last->option.nraw !=
-	    0) /* else an error was told for the line that this one belongs to */
+	else if (last->option.nraw == 0)
+		return; /* an error was told for the line that this one belongs to */
+	else if (p[0] == '[' && !last->open && !list)
+		msg_error(f->r->msgs, at_line(f, line),
+			  "a section starts at the beginning of its line");
+	else
 		raw_add(f, last, p, len, line);
 }
 

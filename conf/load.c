@@ -162,33 +162,45 @@ on_quick_section(void *arg UNUSED, struct ini_section *s UNUSED)
 {
 }
 
+/* Where the value of an option goes, and its room; NULL: it does not matter here. */
+static char *
+quick_place(struct conf_dirs *d, const char *name, size_t *room_r)
+{
+	const struct {
+		const char *name;
+		char *p;
+		size_t room;
+	} places[] = {{"runtime_dir", d->runtime_dir, sizeof d->runtime_dir},
+		      {"state_dir", d->state_dir, sizeof d->state_dir},
+		      {"key_file", d->key_file, sizeof d->key_file},
+		      {"user", d->user, sizeof d->user},
+		      {"group", d->group, sizeof d->group}};
+
+	for (size_t i = 0; i < ARRAY_LEN(places); i++) {
+		*room_r = places[i].room;
+		if (strcmp(places[i].name, name) == 0)
+			return places[i].p;
+	}
+	return NULL;
+}
+
 static void
 on_quick_option(void *arg, const struct ini_section *s, const struct ini_option *o)
 {
 	struct quick *q = arg;
-	const struct opt *row = opt_find(OPT_IN_MARGAY, o->name);
+	size_t room;
+	char *to = quick_place(q->d, o->name, &room);
+	bool path = to != q->d->user && to != q->d->group;
 	struct opt_value v;
-	size_t room = CONF_PATH_MAX;
-	char *to;
 
-	if (strcmp(s->kind, "margay") != 0 || row == NULL)
+	if (strcmp(s->kind, "margay") != 0 || to == NULL)
 		return;
-	if (strcmp(o->name, "runtime_dir") == 0)
-		to = q->d->runtime_dir;
-	else if (strcmp(o->name, "state_dir") == 0)
-		to = q->d->state_dir;
-	else if (strcmp(o->name, "key_file") == 0)
-		to = q->d->key_file;
-	else if (strcmp(o->name, "user") == 0)
-		to = q->d->user, room = sizeof q->d->user;
-	else if (strcmp(o->name, "group") == 0)
-		to = q->d->group, room = sizeof q->d->group;
-	else
+	opt_parse(opt_find(OPT_IN_MARGAY, o->name), o, q->mem, q->msgs, &v);
+	if (v.bad)
 		return;
-	opt_parse(row, o, q->mem, q->msgs, &v);
-	if (room == CONF_PATH_MAX && !v.bad && v.text[0] != '/' && v.set)
+	if (path && v.text[0] != '/' && (v.set || to != q->d->key_file))
 		msg_error(q->msgs, v.pos, "%s: a path that begins with / is needed", o->name);
-	else if (!v.bad && !str_copy(to, room, v.text))
+	else if (!str_copy(to, room, v.text))
 		msg_error(q->msgs, v.pos, "%s: too long", o->name);
 }
 

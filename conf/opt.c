@@ -70,6 +70,23 @@ opt_find(enum opt_section s, const char *name)
 	return NULL;
 }
 
+/* Letters in another order, such as "tow" for "two": the commonest mistake, and two changes by
+ * Levenshtein. */
+static bool
+same_letters(const char *a, const char *b)
+{
+	int count[256] = {0};
+
+	for (; *a != '\0'; a++)
+		count[(u8)*a]++;
+	for (; *b != '\0'; b++)
+		count[(u8)*b]--;
+	for (size_t i = 0; i < ARRAY_LEN(count); i++)
+		if (count[i] != 0)
+			return false;
+	return true;
+}
+
 const char *
 opt_nearest(const char *word, const char *const *words, size_t n)
 {
@@ -80,6 +97,8 @@ opt_nearest(const char *word, const char *const *words, size_t n)
 	for (size_t i = 0; i < n; i++) {
 		unsigned d = str_distance(word, words[i]);
 
+		if (d == 2 && same_letters(word, words[i]))
+			d = 1;
 		if (d < best) {
 			best = d;
 			found = words[i];

@@ -188,8 +188,9 @@ duplicates_report(struct conf_tree *t, enum opt_section kind)
 }
 
 static bool
-defaults_fill(struct conf_tree *t)
+defaults_fill(struct conf_tree *t, const char *path)
 {
+	t->path = path;
 	for (int k = 0; k < OPT_SECTIONS; k++) {
 		size_t n;
 		const struct opt *rows = opt_rows((enum opt_section)k, &n);
@@ -199,6 +200,7 @@ defaults_fill(struct conf_tree *t)
 			opt_default(&rows[i], t->mem, &t->defaults[k][i]);
 	}
 	t->margay.kind = OPT_IN_MARGAY;
+	t->margay.pos.file = t->path;
 	t->margay.name = "";
 	t->margay.v = t->defaults[OPT_IN_MARGAY]; /* there is one: it needs no copy */
 	return !t->mem->oom;
@@ -224,7 +226,7 @@ tree_read(struct conf_tree *t, const char *path)
 	    .arg = t, .on_section = on_section, .on_option = on_option, .is_list = on_is_list};
 	int rc;
 
-	if (!defaults_fill(t))
+	if (!defaults_fill(t, path))
 		return ERR_NOMEM;
 	rc = ini_read(path, t->mem, t->msgs, &u);
 	return rc != 0 ? rc : tree_finish(t);
@@ -239,7 +241,7 @@ tree_read_mem(struct conf_tree *t, const char *path, const void *bytes, size_t l
 			     .is_list = on_is_list,
 			     .no_includes = true};
 
-	if (!defaults_fill(t))
+	if (!defaults_fill(t, path))
 		return ERR_NOMEM;
 	ini_read_mem(path, bytes, len, t->mem, t->msgs, &u);
 	return tree_finish(t);

@@ -19,6 +19,7 @@ struct conf_sections {
 	size_t n, room;
 };
 struct conf_tree {
+	const char *path; /* the first file, as named */
 	struct mem *mem;
 	struct conf_msgs *msgs;
 	struct conf_section margay;
