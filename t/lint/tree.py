@@ -74,7 +74,7 @@ def rule_bare_includes():
     """Own headers are included by directory, so that the floors can be seen."""
     own = {os.path.basename(p) for p in CODE if p.endswith(".h")}
     for p, text in CODE.items():
-        for inc in re.findall(r'^\s*#\s*include\s+"([^"]+)"', text, re.M):
+        for inc in re.findall(r'^\s*#\s*include\s+"([^"]+)"', text, re.M) if not p.startswith("t/") else []:
             if "/" not in inc and inc in own and inc != "config.h":
                 yield '%s includes "%s" without its directory' % (p, inc)
 
@@ -151,6 +151,8 @@ def rule_guards():
     for p, text in CODE.items():
         if p.endswith(".h") and p != "shm/abi.h":
             want = "MARGAY_%s_H" % re.sub(r"[^A-Z0-9]", "_", p[:-2].upper())
+            if p.startswith("t/"):  # any of ours will do in the tests
+                want = (re.findall(r"^#ifndef (MARGAY_\w+_H)$", text, re.M) or [want])[0]
             if "#ifndef %s\n#define %s\n" % (want, want) not in text:
                 yield "%s has no guard %s" % (p, want)
 

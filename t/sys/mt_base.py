@@ -169,7 +169,11 @@ def own(path):
 
 
 def mkdir(name):
-    path = os.path.join(tmp(), name)
+    """A directory of our own, named so or, when that is taken, name.2 and so on."""
+    path, n = os.path.join(tmp(), name), 1
+    while os.path.exists(path):
+        n += 1
+        path = os.path.join(tmp(), "%s.%d" % (name, n))
     os.mkdir(path, 0o755)
     own(path)
     return path
