@@ -378,7 +378,7 @@ on_call(struct cls *c)
 		}
 		if (name->word && name->word->class != WORD_PLAIN && name->word->form == FN_NONE)
 			return;
-		if (before->kw == KW_AS) /* VALUES (1,2) AS new(a,b): no call can follow AS */
+		if (before->kw == KW_AS && c->flags & STMT_F_DML) /* VALUES (1,2) AS new(a,b): no call follows AS */
 			return;
 		if (name->kw == KW_COLUMNS && before->kind == TOK_STRING)
 			return;

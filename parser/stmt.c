@@ -54,16 +54,15 @@ take_kind(struct stmt *st, const struct cls *c)
 static u32
 statements(struct cls *c, struct stmt *st)
 {
+	bool empty_first = cls_next(c)->kind == ';';
 	u32 n = 0;
 
-	if (cls_next(c)->kind == ';')
-		c->flags |= STMT_F_MULTI; /* an empty one first */
 	for (;;) {
 		while (cls_tok(c)->kind == ';')
 			cls_next(c);
 		if (cls_at_end(c))
 			return n;
-		if (n++)
+		if (n++ || empty_first)
 			c->flags |= STMT_F_MULTI;
 		c->calls = true;
 		c->with = c->into = c->select_calls = false;
