@@ -250,19 +250,30 @@ read_channel(void)
 
 /* --- clients --- */
 
-static void
+static bool
 serve_one(int fd)
 {
 	char line[64];
 	int c = accept4(fd, NULL, NULL, SOCK_CLOEXEC), n;
 
 	if (c < 0)
-		return;
+		return false;
 	n = snprintf(line, sizeof line, "hello from %d %d\n", F.slot, (int)getpid());
 	if (send(c, line, (size_t)n, MSG_NOSIGNAL) < 0)
 		log_warn("client: %s", strerror(errno));
 	close(c);
 	F.stat->accepted++;
+	return true;
+}
+
+/* Those who wait in the queues already are served before the end. */
+NORETURN static void
+finish(void)
+{
+	for (u32 i = 0; i < F.nlisten; i++)
+		while (serve_one(F.listen[i]))
+			;
+	_exit(EXIT_OK);
 }
 
 static size_t
@@ -309,7 +320,7 @@ do_due(void)
 		WRONG("asked to panic");
 	/* Without a master: serve until a successor does, then end. */
 	if (F.orphan && F.pool != NULL && F.pool->p.serving_epoch > F.epoch)
-		_exit(EXIT_OK);
+		finish();
 	if (F.orphan && F.pool == NULL)
 		_exit(EXIT_OK);
 }
@@ -339,7 +350,7 @@ main(int argc, char **argv)
 			return EXIT_FAIL;
 		for (size_t i = F.orphan ? 0 : 1; i < n; i++)
 			if (p[i].revents & POLLIN)
-				serve_one(p[i].fd);
+				(void)serve_one(p[i].fd);
 		if (!F.orphan && p[0].revents != 0)
 			read_channel();
 		do_due();
