@@ -1,0 +1,139 @@
+/* router/route.c: see route.h. Order of the fallbacks for a read: replicas that are up, the primary, and only
+ * while there is no primary replicas that lag or are cut off from it (peers lose all reads with the primary).
+ */
+#include "router/route.h"
+
+static bool
+reachable(const struct route_in *in, u32 i)
+{
+	const struct route_server *s = &in->servers[i];
+
+	return !s->drain && !s->suspect && (in->exclude >> i & 1) == 0;
+}
+
+/* Weight and fewest outstanding: least (outstanding + 1) / weight; ties go round by turn. */
+static int
+least_loaded(const struct route_in *in, const bool *ok)
+{
+	int best = -1;
+	u64 best_load = 0;
+	bool weighted = false;
+
+	for (u32 i = 0; i < in->n; i++)
+		weighted |= ok[i] && in->servers[i].weight > 0;
+	for (u32 k = 0; k < in->n; k++) {
+		u32 i = (k + in->turn) % in->n;
+		const struct route_server *s = &in->servers[i];
+
+		if (!ok[i] || (weighted && s->weight == 0))
+			continue;
+		u64 load = ((u64)s->outstanding + 1) * 1000000 / MAX(s->weight, 1);
+		if (best < 0 || load < best_load) {
+			best = (int)i;
+			best_load = load;
+		}
+	}
+	return best;
+}
+
+static int
+primary_index(const struct route_in *in)
+{
+	for (u32 i = 0; i < in->n; i++)
+		if ((int)in->servers[i].id == in->primary)
+			return (in->exclude >> i & 1) != 0 ? -1 : (int)i;
+	return -1;
+}
+
+static void
+to_primary(const struct route_in *in, enum route_reason why, struct route_out *out)
+{
+	out->index = primary_index(in);
+	out->why = out->index < 0 ? ROUTE_NO_PRIMARY : why;
+}
+
+/* A replica that may serve: up, and not behind the session's own writes. */
+static int
+pick_replica(const struct route_in *in, bool with_primary, bool *lacked_writes)
+{
+	bool ok[ROUTE_MAX_SERVERS];
+
+	for (u32 i = 0; i < in->n; i++) {
+		const struct route_server *s = &in->servers[i];
+		bool is_primary = (int)s->id == in->primary;
+
+		ok[i] = reachable(in, i) && s->v.state == SRV_UP && (with_primary || !is_primary);
+		if (ok[i] && in->wrote && !is_primary && !s->has_writes) {
+			*lacked_writes = true;
+			ok[i] = false;
+		}
+	}
+	return least_loaded(in, ok);
+}
+
+/* The primary is gone: replicas that lag, or whose replication stands still because it is gone. */
+static int
+pick_stale(const struct route_in *in)
+{
+	bool ok[ROUTE_MAX_SERVERS];
+
+	for (u32 i = 0; i < in->n; i++) {
+		const struct route_server *s = &in->servers[i];
+
+		ok[i] = reachable(in, i) && (!in->wrote || s->has_writes) &&
+		    (s->v.state == SRV_LAGGING ||
+			(s->v.state == SRV_BROKEN && (s->v.cause == SRV_CAUSE_IO_STOPPED ||
+			    s->v.cause == SRV_CAUSE_LAG_UNKNOWN)));
+	}
+	return least_loaded(in, ok);
+}
+
+static void
+route_read(const struct route_in *in, struct route_out *out)
+{
+	bool lacked_writes = false;
+	int i;
+
+	i = pick_replica(in, in->policy == CFG_READ_ALL, &lacked_writes);
+	if (i >= 0) {
+		out->index = i;
+		out->why = in->retry ? ROUTE_RETRY :
+		    in->policy == CFG_READ_ALL ? ROUTE_READ_ALL : ROUTE_READ;
+		return;
+	}
+	to_primary(in, lacked_writes ? ROUTE_OWN_WRITES : ROUTE_NO_REPLICA, out);
+	if (out->index >= 0)
+		return;
+	i = pick_stale(in);
+	if (i >= 0) {
+		out->index = i;
+		out->why = ROUTE_LAGGING;
+		return;
+	}
+	out->why = ROUTE_NO_SERVER;
+}
+
+void
+route_statement(const struct stmt *st, const struct route_in *in, struct route_out *out)
+{
+	bool read = (st->flags & STMT_F_READ) != 0;
+
+	out->read = read;
+	out->index = -1;
+	if (!read) {
+		to_primary(in, st->why, out);
+		return;
+	}
+	if (in->pinned_trx) {
+		out->read = false;
+		to_primary(in, ROUTE_TRX, out);
+		return;
+	}
+	if (!in->read_split || (in->policy == CFG_READ_PRIMARY && in->primary >= 0) ||
+	    (st->flags & STMT_F_HINT_PRIMARY) != 0) {
+		to_primary(in, ROUTE_POLICY, out);
+		if (out->index >= 0 || (st->flags & STMT_F_HINT_PRIMARY) != 0 || !in->read_split)
+			return;
+	}
+	route_read(in, out);
+}

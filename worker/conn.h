@@ -1,0 +1,60 @@
+/* worker/conn.h: transport of one connection, client's or server's: bytes in, bytes out, watermarks. Owns
+ * the descriptor and the bytes that wait; holds no memory while none do. Knows packets only by length.
+ * Runs in a worker.
+ */
+#ifndef MARGAY_WORKER_CONN_H
+#define MARGAY_WORKER_CONN_H
+#include "worker/chunk.h"
+#include "worker/ev.h"
+
+/* All reads of a worker go into one buffer; what is left over when the event has been handled is kept in
+ * the connection until the rest comes. */
+#define RBUF_SIZE (128 * 1024)
+
+struct conn_env { /* one per worker */
+	struct chunk_pool *chunks;
+	u8 *rbuf;        /* RBUF_SIZE */
+	u64 *bytes_held; /* gauge: memory lent */
+};
+
+struct conn {
+	struct ev_io io;
+	struct conn_env *env;
+	u8 *held;        /* malloc'd: bytes read and not consumed */
+	size_t held_len, held_cap;
+	struct outq out;
+	bool eof;        /* the peer has ended, or an error */
+	bool paused;     /* not read from */
+	int err;         /* errno of the failure, 0 for an orderly end */
+};
+
+MUST_CHECK int conn_open(struct conn *c, struct ev_loop *l, struct conn_env *env, int fd, ev_io_f *cb,
+    void *arg);
+/* Reads once. *p_r .. *end_r: held bytes and new ones, one run, writable, valid until conn_keep. Returns
+ * false when nothing new came (EAGAIN) or the peer ended (c->eof). want: expected length of the packet
+ * whose beginning is held, 0 if not known. */
+bool conn_read(struct conn *c, size_t want, u8 **p_r, u8 **end_r, size_t *new_r);
+/* Held bytes without reading. */
+void conn_held(struct conn *c, u8 **p_r, u8 **end_r);
+/* After handling: [p, end) are kept for the next time. false: out of memory. */
+bool conn_keep(struct conn *c, const u8 *p, const u8 *end);
+/* Sends now what the socket takes, queues the rest. False: the connection has failed (c->err). */
+bool conn_writev(struct conn *c, const struct iovec *iov, int n);
+static inline bool
+conn_write(struct conn *c, const void *p, size_t len)
+{
+	union {
+		const void *c;
+		void *v;
+	} u = {p};
+	struct iovec iov = {u.v, len};
+
+	return conn_writev(c, &iov, 1);
+}
+/* Writable again: sends from the queue. False: failed. */
+bool conn_flush(struct conn *c);
+void conn_pause(struct conn *c, bool paused);
+void conn_close(struct conn *c, ev_f *closed_cb);
+/* Sets TCP_NODELAY, keepalive and user timeout (ms, 0: leave); harmless on Unix sockets. */
+void conn_tune(int fd, u64 keepalive_ms, u64 user_timeout_ms);
+#endif
