@@ -1,0 +1,836 @@
+/* worker/bconn.c: connections to servers: connecting, login, what is expected on them, and their end. Owns
+ * struct bconn and is the one writer of its state. Runs in a worker; resolves no names (health does).
+ */
+#include <errno.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include "base/str.h"
+#include "proto/auth.h"
+#include "proto/handshake.h"
+#include "proto/packet.h"
+#include "worker/sess.h"
+
+#define LOGIN_PACKET_MAX 65536 /* greetings, OK and ERR packets of a login are far smaller */
+
+static void on_bconn_io(struct ev_io *io, u32 events);
+
+void
+bconn_set_state(struct bconn *b, enum bconn_state st)
+{
+	struct wserver *srv = b->srv;
+
+	if ((bconn_state_next[b->state] & 1u << st) == 0)
+		PANIC("server connection %u of %s: %s -> %s", b->thread_id, srv->name,
+		    bconn_state_words[b->state], bconn_state_words[st]);
+	if (b->state == BCONN_BUSY)
+		srv->nbusy--;
+	if (b->state == BCONN_LINKED)
+		srv->npinned--;
+	if (st == BCONN_BUSY)
+		srv->nbusy++;
+	if (st == BCONN_LINKED)
+		srv->npinned++;
+	b->state = st;
+}
+
+static void
+bconn_free(struct bconn *b)
+{
+	bps_clear(b);
+	istr_put(&b->w->in, b->db);
+	settings_put(&b->w->in, b->set);
+	istr_put(&b->w->in, b->prep_text);
+	istr_put(&b->w->in, b->prep_db);
+	settings_put(&b->w->in, b->prep_set);
+	free(b->req);
+	mem_wipe(b->stage1, sizeof b->stage1);
+	b->magic = 0;
+	free(b);
+}
+
+static void
+on_bconn_closed(void *arg)
+{
+	struct bconn *b;
+
+	CAST_OBJ(b, arg, BCONN_MAGIC);
+	bconn_set_state(b, BCONN_CLOSED);
+	list_del(&b->node);
+	bconn_free(b);
+}
+
+/* A KILL that was to hit b, or that b carried, has no more to say. */
+static void
+kill_forget(struct bconn *b)
+{
+	if (b->kill_target != NULL) {
+		struct bconn *t = b->kill_target;
+
+		b->kill_target = NULL;
+		t->kills--;
+		if (t->kills == 0 && t->sess != NULL && t->sess->parked)
+			sess_resume(t->sess);
+	}
+	if (b->kills > 0)
+		list_for_each(i, &b->srv->conns) {
+			struct bconn *k = LIST_ENTRY(i, struct bconn, node);
+
+			if (k->kill_target == b)
+				k->kill_target = NULL;
+		}
+	b->kills = 0;
+}
+
+void
+bconn_close(struct bconn *b, const char *why)
+{
+	if (b->state >= BCONN_CLOSING)
+		return;
+	if (why != NULL)
+		log_info("server %s: connection %u closed: %s", b->srv->name, b->thread_id, why);
+	if (b->sess != NULL)
+		bconn_unlink(b);
+	kill_forget(b);
+	bpool_on_closed(b);
+	bconn_set_state(b, BCONN_CLOSING);
+	conn_close(&b->conn, on_bconn_closed);
+}
+
+void
+bconn_link(struct bconn *b, struct sess *s)
+{
+	AN(b->sess == NULL && s->b == NULL);
+	b->sess = s;
+	s->b = b;
+	__atomic_store_n(&s->w->srec[s->rec].thread_id, b->thread_id, __ATOMIC_RELAXED);
+}
+
+void
+bconn_unlink(struct bconn *b)
+{
+	AN(b->sess != NULL && b->sess->b == b);
+	__atomic_store_n(&b->w->srec[b->sess->rec].thread_id, 0, __ATOMIC_RELAXED);
+	b->sess->b = NULL;
+	b->sess = NULL;
+}
+
+void
+bconn_settings_set(struct bconn *b, struct settings *s)
+{
+	struct settings *old = b->set;
+
+	b->set = settings_ref(s);
+	settings_put(&b->w->in, old);
+}
+
+void
+bconn_db_set(struct bconn *b, struct istr *db)
+{
+	struct istr *old = b->db;
+
+	b->db = istr_ref(db);
+	istr_put(&b->w->in, old);
+}
+
+/* The server's address as health has resolved it. */
+static int
+server_address(struct worker *w, struct wserver *srv, struct sockaddr_storage *ss, socklen_t *len)
+{
+	struct shm_srvhealth d;
+	u32 n;
+
+	if (srv_detail_read(&w->health->servers[srv->id], &d) != 0) {
+		STAT_ADD(w->stat->seqlock_stale, 1);
+		return ERR_STALE;
+	}
+	if (d.naddr == 0 || d.naddr > SHM_ADDR_MAX)
+		return ERR_NOTFOUND;
+	memcpy(&n, d.addr, 4);
+	if (n < sizeof(sa_family_t) || n > SHM_ADDR_SIZE - 4)
+		return ERR_NOTFOUND;
+	memset(ss, 0, sizeof *ss);
+	memcpy(ss, d.addr + 4, n);
+	*len = n;
+	return 0;
+}
+
+static int
+start_connect(struct bconn *b)
+{
+	struct sockaddr_storage ss;
+	socklen_t len;
+	const struct cfg_margay *m = &b->w->cfg.r->margay;
+	int rc = server_address(b->w, b->srv, &ss, &len), fd;
+
+	if (rc != 0)
+		return rc;
+	fd = socket(ss.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return ERR_SYSTEM;
+	conn_tune(fd, m->tcp_keepalive, m->tcp_user_timeout);
+	if (connect(fd, (struct sockaddr *)&ss, len) != 0 && errno != EINPROGRESS) {
+		rc = errno;
+		close(fd);
+		errno = rc;
+		return ERR_CONNECT;
+	}
+	rc = conn_open(&b->conn, &b->w->loop, &b->w->env, fd, on_bconn_io, b);
+	if (rc != 0) {
+		close(fd);
+		return rc;
+	}
+	ev_io_want(&b->conn.io, EV_WRITE);
+	return 0;
+}
+
+static struct bconn *
+bconn_new(struct bpool *bp, int cell)
+{
+	struct wserver *srv = bp->srv;
+	struct bconn *b = malloc(sizeof *b);
+
+	if (b == NULL)
+		return NULL;
+	OBJ_INIT(b, BCONN_MAGIC);
+	b->state = BCONN_NEW;
+	b->w = srv->w;
+	b->srv = srv;
+	b->bp = bp;
+	b->cell = cell;
+	list_init(&b->node);
+	list_init(&b->idle_node);
+	list_init(&b->bps_lru);
+	b->set = settings_ref(srv->w->in.empty);
+	b->born = b->connect_started = ev_now(&srv->w->loop);
+	b->deadline = b->born + srv->connect_ns;
+	return b;
+}
+
+/* Opens a connection with the session's right to log in. The cell is the caller's and becomes the
+ * connection's; on failure (NULL; errno) it stays the caller's. */
+struct bconn *
+bconn_connect(struct bpool *bp, struct sess *creds, int cell)
+{
+	struct bconn *b = bconn_new(bp, cell);
+	int rc;
+
+	if (b == NULL)
+		return NULL;
+	memcpy(b->stage1, creds->stage1, sizeof b->stage1);
+	b->has_password = creds->has_password;
+	const struct cfg_user *u = sess_user(creds);
+	if (u != NULL && u->backend_password.off != 0) {
+		const char *pw = cfg_secret_text(&b->w->cfg, u->backend_password);
+
+		b->has_password = pw[0] != '\0';
+		auth_native_stage1(pw, strlen(pw), b->stage1);
+	}
+	rc = start_connect(b);
+	if (rc != 0) {
+		int e = rc == ERR_NOTFOUND || rc == ERR_STALE ? EADDRNOTAVAIL : errno;
+
+		bconn_free(b);
+		errno = e;
+		return NULL;
+	}
+	list_push_back(&bp->srv->conns, &b->node);
+	bp->srv->nconns++;
+	bp->nconns++;
+	bp->srv->nconnecting++;
+	bconn_set_state(b, BCONN_CONNECT);
+	return b;
+}
+
+struct bconn *
+bconn_kill(struct bconn *target, struct sess *creds, bool query_only)
+{
+	struct worker *w = target->w;
+	int cell = pool_take(w->pool, target->srv->pool_slot, w->me, true);
+	struct bconn *b;
+
+	if (cell < 0) {
+		log_warn("server %s: no control connection left for KILL %u", target->srv->name,
+		    target->thread_id);
+		return NULL;
+	}
+	b = bconn_connect(target->bp, creds, cell);
+	if (b == NULL) {
+		pool_free(w->pool, target->srv->pool_slot, (u32)cell);
+		return NULL;
+	}
+	b->job = BJOB_KILL;
+	b->srv->ncontrol++;
+	b->bp->nconns--; /* it serves nobody in line */
+	b->kill_thread = target->thread_id;
+	b->kill_query = query_only;
+	b->kill_target = target;
+	target->kills++;
+	/* whoever uses the connection next must not be hit by a late KILL: it never goes back to the pool */
+	target->in_trouble = true;
+	return b;
+}
+
+bool
+bconn_send(struct bconn *b, const struct iovec *iov, int n, const u8 *exp, u32 nexp)
+{
+	size_t len = 0;
+
+	AN(b->exp_n + nexp <= EXP_MAX);
+	for (u32 i = 0; i < nexp; i++)
+		b->exp[(b->exp_head + b->exp_n++) % EXP_MAX] = exp[i];
+	for (int i = 0; i < n; i++)
+		len += iov[i].iov_len;
+	STAT_ADD(b->w->sstat[b->srv->id].bytes_sent, len);
+	return conn_writev(&b->conn, iov, n);
+}
+
+bool
+bconn_send_com(struct bconn *b, u8 com, const void *arg, size_t len, enum expect e)
+{
+	u8 hdr[PKT_HDR + 1];
+	union {
+		const void *c;
+		void *v;
+	} u = {arg};
+	struct iovec iov[2] = {{hdr, sizeof hdr}, {u.v, len}};
+	u8 x = (u8)e;
+
+	AN(len + 1 < PKT_MAX_BODY);
+	wr24(hdr, (u32)len + 1);
+	hdr[3] = 0;
+	hdr[4] = com;
+	return bconn_send(b, iov, len > 0 ? 2 : 1, &x, 1);
+}
+
+/* The reply that was expected next has ended. */
+void
+bconn_expect_done(struct bconn *b)
+{
+	b->exp_head = (u8)((b->exp_head + 1) % EXP_MAX);
+	b->exp_n--;
+	b->reply_open = false;
+}
+
+/* ---- login ---- */
+
+static void
+login_failed(struct bconn *b, int code, const char *text)
+{
+	struct wserver *srv = b->srv;
+	struct worker *w = b->w;
+
+	STAT_ADD(w->sstat[srv->id].connect_errors, 1);
+	log_limited(LOG_WARN_, "server %s: %s after %llu ms: %s", srv->name, err_text(code),
+	    (unsigned long long)((ev_now(&w->loop) - b->connect_started) / MS_NS), text);
+	if (code != ERR_BACKEND_AUTH) {
+		srv->suspect_until = ev_now(&w->loop) + SUSPECT_NS;
+		chan_ring(w->health_bell);
+	}
+	struct bpool *bp = b->bp;
+	bool pool_job = b->job == BJOB_POOL;
+	char copy[320];
+
+	str_copy(copy, sizeof copy, text);
+	bconn_close(b, NULL);
+	if (!pool_job || (code != ERR_BACKEND_AUTH && bp->nconns > 0))
+		return;
+	/* nobody else of this pool can serve those who wait: each goes elsewhere or is told */
+	while (!list_empty(&bp->waitq)) {
+		struct sess *s = LIST_ENTRY(bp->waitq.next, struct sess, wait_node);
+
+		bpool_unwait(s);
+		sess_on_connect_failed(s, srv, code, copy);
+	}
+}
+
+void
+bconn_timeout(struct bconn *b)
+{
+	login_failed(b, ERR_CONNECT, "connect_timeout");
+}
+
+static void
+login_failed_err(struct bconn *b, int code, const u8 *body, size_t len)
+{
+	struct pkt_err e;
+	char text[300];
+
+	if (pkt_err_parse(body, len, &e) != 0)
+		str_copy(text, sizeof text, "malformed error packet");
+	else
+		snprintf(text, sizeof text, "error %u: %.*s", e.code, (int)MIN(e.text.len, 240),
+		    (const char *)e.text.p);
+	if (b->state == BCONN_AUTH && e.code != 1045 && e.code != 1698)
+		code = ERR_CONNECT;
+	login_failed(b, code, text);
+}
+
+static void
+send_login(struct bconn *b, const struct hs_greeting *g)
+{
+	u8 buf[512], token[20];
+	struct wr w = wr_init(buf, sizeof buf);
+	const char *user = b->bp->backend_user->text;
+	struct hs_response r = {
+	    .caps = (CAP_LONG_FLAG | CAP_PROTOCOL_41 | CAP_TRANSACTIONS | CAP_SECURE_CONNECTION |
+	                CAP_PLUGIN_AUTH | CAP_SESSION_TRACK | CAP_DEPRECATE_EOF | b->bp->caps),
+	    .max_packet = 1u << 30,
+	    .charset = b->bp->collation,
+	    .user = {(const u8 *)user, strlen(user)},
+	    .plugin = {(const u8 *)"mysql_native_password", 21},
+	};
+
+	r.caps &= g->caps | CAP_SECURE_CONNECTION | CAP_FOUND_ROWS;
+	if (b->has_password) {
+		auth_native_token(b->stage1, b->scramble, token);
+		r.auth = (struct slice){token, sizeof token};
+	}
+	hs_response_write(&w, 1, &r);
+	bconn_set_state(b, BCONN_AUTH);
+	if (w.bad || !conn_write(&b->conn, buf, w.len))
+		login_failed(b, ERR_CONNECT, "login could not be sent");
+}
+
+static void
+on_greeting(struct bconn *b, const u8 *body, size_t len)
+{
+	struct hs_greeting g;
+	int rc = hs_greeting_parse(body, len, &g);
+
+	if (rc == ERR_CONNECT) {
+		login_failed_err(b, ERR_CONNECT, body, len);
+		return;
+	}
+	if (rc != 0 || (g.caps & (CAP_PROTOCOL_41 | CAP_SECURE_CONNECTION)) != (CAP_PROTOCOL_41 | CAP_SECURE_CONNECTION)) {
+		login_failed(b, ERR_BACKEND_PROTO, "greeting not understood");
+		return;
+	}
+	if ((g.caps & CAP_DEPRECATE_EOF) == 0 || (g.caps & CAP_SESSION_TRACK) == 0) {
+		login_failed(b, ERR_BACKEND_PROTO,
+		    "server lacks DEPRECATE_EOF or SESSION_TRACK: MariaDB 10.2 or MySQL 5.7 is needed");
+		return;
+	}
+	b->thread_id = g.thread_id;
+	memcpy(b->scramble, g.scramble, sizeof b->scramble);
+	__atomic_store_n(&shm_pool_cells(b->w->pool, b->srv->pool_slot)[b->cell].thread_id,
+	    (u64)g.thread_id, __ATOMIC_RELEASE);
+	send_login(b, &g);
+}
+
+static void
+logged_in(struct bconn *b)
+{
+	struct worker *w = b->w;
+
+	bconn_set_state(b, BCONN_SETUP);
+	shm_hist_add(&w->seg->hist[SHM_HIST_connect], ev_now(&w->loop) - b->connect_started);
+	STAT_ADD(w->sstat[b->srv->id].connects, 1);
+	if (b->job == BJOB_KILL) {
+		char sql[64];
+		int n = snprintf(sql, sizeof sql, "KILL %s %u", b->kill_query ? "QUERY" : "CONNECTION",
+		    b->kill_thread);
+
+		bconn_send_com(b, COM_QUERY, sql, (size_t)n, EXP_KILL);
+		return;
+	}
+	bconn_send_com(b, COM_QUERY, BCONN_SETUP_SQL, sizeof BCONN_SETUP_SQL - 1, EXP_SETUP);
+}
+
+static void
+on_auth_switch(struct bconn *b, const u8 *body, size_t len, u8 seq)
+{
+	struct slice plugin, data;
+	u8 buf[PKT_HDR + 20];
+	size_t n = 0;
+
+	if (hs_auth_switch_parse(body, len, &plugin, &data) != 0 ||
+	    !slice_eq(plugin.p, plugin.len, "mysql_native_password", 21) || data.len < 20) {
+		char text[128];
+
+		snprintf(text, sizeof text, "server asks for %.*s, which is not supported yet",
+		    (int)MIN(plugin.len, 60), (const char *)plugin.p);
+		login_failed(b, ERR_BACKEND_AUTH, text);
+		return;
+	}
+	memcpy(b->scramble, data.p, 20);
+	if (b->has_password) {
+		auth_native_token(b->stage1, b->scramble, buf + PKT_HDR);
+		n = 20;
+	}
+	wr24(buf, (u32)n);
+	buf[3] = (u8)(seq + 1);
+	if (!conn_write(&b->conn, buf, PKT_HDR + n))
+		login_failed(b, ERR_CONNECT, "login could not be sent");
+}
+
+static void
+on_login_packet(struct bconn *b, const u8 *body, size_t len, u8 seq)
+{
+	if (b->state == BCONN_GREETING) {
+		on_greeting(b, body, len);
+		return;
+	}
+	if (len == 0)
+		login_failed(b, ERR_BACKEND_PROTO, "empty packet during login");
+	else if (body[0] == 0x00)
+		logged_in(b);
+	else if (body[0] == 0xff)
+		login_failed_err(b, ERR_BACKEND_AUTH, body, len);
+	else if (body[0] == 0xfe)
+		on_auth_switch(b, body, len, seq);
+	else
+		login_failed(b, ERR_BACKEND_AUTH, "server asks for an authentication step that is not supported");
+}
+
+static void
+login_data(struct bconn *b, u8 **p, u8 *end)
+{
+	while (b->state == BCONN_GREETING || b->state == BCONN_AUTH) {
+		size_t have = (size_t)(end - *p);
+		u32 len;
+
+		if (have < PKT_HDR)
+			return;
+		len = rd24(*p);
+		if (len > LOGIN_PACKET_MAX) {
+			login_failed(b, ERR_BACKEND_PROTO, "not a MySQL server, or out of step");
+			return;
+		}
+		if (have < PKT_HDR + len)
+			return;
+		u8 *pkt = *p;
+
+		*p += PKT_HDR + len;
+		on_login_packet(b, pkt + PKT_HDR, len, pkt[3]);
+	}
+}
+
+/* ---- replies to what was sent on our own account ---- */
+
+static void
+learned(struct bconn *b)
+{
+	/* column count, definition, row, OK: the row holds one number as text */
+	struct rd r = rd_init(b->small, b->small_len);
+	u64 v = 0;
+
+	for (int i = 0; i < 2; i++) {
+		u32 len = rd_u24(&r);
+
+		rd_take(&r, 1);
+		rd_take(&r, len);
+	}
+	rd_take(&r, PKT_HDR);
+	struct slice t = rd_lenenc_str(&r);
+	for (size_t i = 0; !r.bad && i < t.len; i++)
+		v = v * 10 + (u64)(t.p[i] - '0');
+	struct sess *s = sess_by_id(b->w, b->learn_for);
+	if (s == NULL || !s->learning)
+		return;
+	s->learning = false;
+	s->insert_id = v;
+	if (s->parked)
+		sess_resume(s);
+}
+
+/* The state of the connection after one of our own commands succeeded. */
+static void
+own_command_ok(struct bconn *b, enum expect e)
+{
+	switch (e) {
+	case EXP_SETUP:
+		if (b->state == BCONN_SETUP || b->state == BCONN_RESET)
+			bpool_on_ready(b);
+		break;
+	case EXP_RESET:
+		/* ahead of a statement the account was made when it was sent */
+		if (b->state == BCONN_RESET) {
+			bconn_settings_set(b, b->w->in.empty);
+			bps_clear(b);
+		}
+		b->set_unknown = false;
+		break;
+	case EXP_SET:
+	case EXP_DB:
+	case EXP_LEARN:
+		learned(b);
+		if (b->state == BCONN_RESET)
+			bpool_on_ready(b);
+		break;
+	case EXP_KILL:
+		bconn_close(b, NULL);
+		break;
+	case EXP_INSERT_ID:
+	case EXP_PREPARE:
+	case EXP_CLIENT:
+		break;
+	}
+}
+
+static void
+own_command_err(struct bconn *b, enum expect e)
+{
+	struct pkt_err err = {.code = 0};
+	char text[320];
+
+	if (pkt_err_parse(b->reply.pkt + PKT_HDR, b->reply.pkt_len - PKT_HDR, &err) != 0)
+		err.text = (struct slice){(const u8 *)"?", 1};
+	snprintf(text, sizeof text, "error %u: %.*s", err.code, (int)MIN(err.text.len, 240),
+	    (const char *)err.text.p);
+	if (e == EXP_KILL) {
+		if (err.code != 1094) /* unknown thread: it has ended by itself */
+			log_limited(LOG_WARN_, "server %s: KILL refused: %s", b->srv->name, text);
+		bconn_close(b, NULL);
+		return;
+	}
+	if (b->state == BCONN_SETUP) {
+		login_failed(b, ERR_BACKEND_PROTO, text);
+		return;
+	}
+	struct sess *s = b->sess;
+
+	if (s == NULL || s->cmd.com == 0) {
+		bconn_close(b, text);
+		return;
+	}
+	b->hold_cmd = false;
+	b->in_trouble = true; /* what was sent behind it may have gone wrong too */
+	if (e == EXP_DB || e == EXP_PREPARE) {
+		/* the database or a table of the statement is gone: the server's own words, as it would
+		 * have said them to the session */
+		cmd_fail(s, 0, "%.*s", (int)b->reply.pkt_len, (const char *)b->reply.pkt);
+	} else {
+		cmd_fail(s, ERR_STATE_LOST, "server %s refused the session's settings: %s", b->srv->name, text);
+	}
+	if (b->state != BCONN_BUSY || b->sess != s)
+		return;
+	bconn_set_state(b, BCONN_LINKED);
+	if ((s->pins & ~(1ull << PIN_DIAGNOSTICS)) != 0 || b->exp_n > 0) {
+		if (b->exp_n > 0) {
+			sess_on_backend_lost(s, b, text);
+			bconn_close(b, text);
+		}
+		return;
+	}
+	sess_release_backend(s);
+}
+
+static bool
+own_reply(struct bconn *b, u8 **p, u8 *end)
+{
+	enum expect e = (enum expect)b->exp[b->exp_head];
+	u8 *start = *p, *pass;
+	enum reply_ev ev = reply_next(&b->reply, p, end, &pass);
+
+	if (e == EXP_LEARN && b->small_len + (size_t)(pass - start) <= sizeof b->small) {
+		memcpy(b->small + b->small_len, start, (size_t)(pass - start));
+		b->small_len += (u32)(pass - start);
+	}
+	switch (ev) {
+	case REPLY_MORE:
+		return false;
+	case REPLY_PREPARED: {
+		struct pkt_prepare_ok ok;
+
+		if (pkt_prepare_ok_parse(b->reply.pkt + PKT_HDR, b->reply.pkt_len - PKT_HDR, &ok) != 0)
+			break;
+		bps_add(b, b->prep_text, b->prep_db, b->prep_set, ok.id, ok.nparams);
+		if (!b->reply.last)
+			return true;
+		bconn_expect_done(b);
+		own_command_ok(b, e);
+		return true;
+	}
+	case REPLY_OK:
+		if (!b->reply.last)
+			return true;
+		bconn_expect_done(b);
+		own_command_ok(b, e);
+		return true;
+	case REPLY_END:
+		bconn_expect_done(b);
+		own_command_ok(b, e);
+		return true;
+	case REPLY_ERR:
+		bconn_expect_done(b);
+		own_command_err(b, e);
+		return true;
+	case REPLY_EOF:
+	case REPLY_INFILE:
+	case REPLY_BAD:
+		break;
+	}
+	STAT_ADD(b->w->sstat[b->srv->id].lost, 1);
+	log_limited(LOG_ERR_, "server %s: connection %u is out of step: closed", b->srv->name, b->thread_id);
+	struct sess *s = b->sess;
+	if (s != NULL)
+		sess_on_backend_lost(s, b, "reply not understood");
+	bconn_close(b, "reply not understood");
+	return true;
+}
+
+static enum reply_kind
+own_reply_kind(enum expect e)
+{
+	return e == EXP_PREPARE ? REPLY_PREPARE : e == EXP_LEARN ? REPLY_RESULT : REPLY_OK_ONLY;
+}
+
+/* The client is gone: its reply is read and dropped. */
+static void
+drain_reply(struct bconn *b, u8 **p, u8 *end)
+{
+	for (;;) {
+		u8 *pass;
+		enum reply_ev ev = reply_next(&b->reply, p, end, &pass);
+
+		if (ev == REPLY_MORE)
+			return;
+		if (ev == REPLY_BAD || ev == REPLY_INFILE) {
+			bconn_close(b, "reply of a statement without client");
+			return;
+		}
+		if (ev == REPLY_OK) {
+			struct pkt_ok ok;
+
+			if (pkt_ok_parse(b->reply.pkt + PKT_HDR, b->reply.pkt_len - PKT_HDR,
+				CAP_SESSION_TRACK, &ok) == 0)
+				b->status = ok.status;
+		}
+		if (ev == REPLY_END || ((ev == REPLY_OK || ev == REPLY_ERR || ev == REPLY_PREPARED) && b->reply.last)) {
+			bconn_expect_done(b);
+			b->set_unknown = true;
+			bpool_give(b);
+			return;
+		}
+	}
+}
+
+static void
+bconn_data(struct bconn *b, u8 **p, u8 *end)
+{
+	while (b->state < BCONN_CLOSING) {
+		if (b->state == BCONN_GREETING || b->state == BCONN_AUTH) {
+			u8 *before = *p;
+
+			login_data(b, p, end);
+			if (*p == before || *p == end)
+				return;
+			continue;
+		}
+		if (*p == end)
+			return;
+		if (b->exp_n == 0) {
+			/* a server that shuts down or kills says so before it closes */
+			struct sess *s = b->sess;
+
+			if (s != NULL)
+				sess_on_backend_lost(s, b, "server ended the connection");
+			bconn_close(b, "bytes without a question");
+			return;
+		}
+		enum expect e = (enum expect)b->exp[b->exp_head];
+
+		if (e != EXP_CLIENT) {
+			if (!b->reply_open) {
+				reply_init(&b->reply, own_reply_kind(e), false, false);
+				b->reply_open = true;
+				b->small_len = 0;
+			}
+			if (!own_reply(b, p, end))
+				return;
+			if (b->state == BCONN_BUSY && b->hold_cmd && b->exp_n == 0 && b->sess != NULL) {
+				b->hold_cmd = false;
+				cmd_send_now(b->sess, b);
+			}
+		} else if (b->sess == NULL) {
+			u32 n = b->exp_n;
+
+			drain_reply(b, p, end);
+			if (b->exp_n == n)
+				return;
+		} else {
+			u32 n = b->exp_n;
+
+			sess_on_reply(b->sess, b, p, end);
+			if (b->exp_n >= n && b->exp_n != 0)
+				return;
+		}
+	}
+}
+
+/* ---- events ---- */
+
+static void
+lost(struct bconn *b)
+{
+	char text[128];
+	struct sess *s = b->sess;
+
+	snprintf(text, sizeof text, "%s", b->conn.err != 0 ? strerror(b->conn.err) : "closed by the server");
+	if (b->state <= BCONN_SETUP && b->exp_n == 0) {
+		login_failed(b, ERR_CONNECT, text);
+		return;
+	}
+	if (b->state == BCONN_SETUP && b->job == BJOB_POOL) {
+		login_failed(b, ERR_CONNECT, text);
+		return;
+	}
+	if (b->state != BCONN_IDLE && b->job == BJOB_POOL) {
+		STAT_ADD(b->w->sstat[b->srv->id].lost, 1);
+		chan_ring(b->w->health_bell);
+	}
+	if (s != NULL)
+		sess_on_backend_lost(s, b, text);
+	bconn_close(b, text);
+}
+
+static void
+on_connected(struct bconn *b)
+{
+	int e = 0;
+	socklen_t len = sizeof e;
+
+	if (getsockopt(b->conn.io.fd, SOL_SOCKET, SO_ERROR, &e, &len) != 0)
+		e = errno;
+	if (e != 0) {
+		login_failed(b, ERR_CONNECT, strerror(e));
+		return;
+	}
+	bconn_set_state(b, BCONN_GREETING);
+	ev_io_want(&b->conn.io, EV_READ);
+}
+
+static void
+on_bconn_io(struct ev_io *io, u32 events)
+{
+	struct bconn *b;
+	u8 *p, *end;
+	size_t n;
+
+	CAST_OBJ(b, io->arg, BCONN_MAGIC);
+	if (b->state >= BCONN_CLOSING)
+		return;
+	if (b->state == BCONN_CONNECT) {
+		on_connected(b);
+		return;
+	}
+	if ((events & EV_WRITE) && b->conn.out.head != NULL) {
+		if (!conn_flush(&b->conn)) {
+			lost(b);
+			return;
+		}
+		if (b->sess != NULL)
+			sess_backpressure(b->sess);
+	}
+	if ((events & EV_READ) == 0 || b->conn.paused)
+		return;
+	if (conn_read(&b->conn, 0, &p, &end, &n)) {
+		STAT_ADD(b->w->sstat[b->srv->id].bytes_received, n);
+		bconn_data(b, &p, end);
+		if (b->state < BCONN_CLOSING && !conn_keep(&b->conn, p, end))
+			b->conn.eof = true;
+	}
+	if (b->conn.eof && b->state < BCONN_CLOSING)
+		lost(b);
+}

@@ -1,0 +1,143 @@
+/* worker/bconn.h: a connection to a server: its machine (tbl/bconn_states.def), what is expected on it, what
+ * state it is in, and the pool it belongs to. Runs in a worker.
+ */
+#ifndef MARGAY_WORKER_BCONN_H
+#define MARGAY_WORKER_BCONN_H
+#include "proto/reply.h"
+#include "worker/worker.h"
+
+/* What the next replies on the connection belong to, in order. */
+enum expect {
+	EXP_SETUP,   /* session trackers */
+	EXP_RESET,   /* COM_RESET_CONNECTION */
+	EXP_SET,     /* settings */
+	EXP_DB,      /* COM_INIT_DB */
+	EXP_INSERT_ID, /* SET last_insert_id */
+	EXP_PREPARE, /* a statement prepared again */
+	EXP_LEARN,   /* SELECT LAST_INSERT_ID() */
+	EXP_KILL,    /* KILL on a control connection */
+	EXP_CLIENT,  /* the client's statement: passed on */
+};
+#define EXP_MAX 12 /* the longest sequence: reset, trackers, db, set, prepare, db, set, insert id, statement */
+
+/* A statement prepared on this connection. */
+struct bps {
+	struct list lru;
+	struct bps *hnext;
+	struct istr *text;
+	struct istr *db;
+	struct settings *set;
+	u32 id;
+	u16 nparams;
+	u8 *types; /* last bound, 2 * nparams; NULL: none */
+};
+#define BPS_BUCKETS 64
+
+enum bconn_job { BJOB_POOL, BJOB_KILL };
+
+struct bconn {
+	u32 magic;
+#define BCONN_MAGIC 0x42434e31
+	enum bconn_state state;
+	struct conn conn;
+	struct worker *w;
+	struct wserver *srv;
+	struct bpool *bp;
+	struct list node;      /* in wserver.conns */
+	struct list idle_node; /* in bpool.idle */
+	int cell;
+	u32 thread_id;
+	u64 born, since, deadline;
+
+	/* login */
+	u8 scramble[20];
+	u8 stage1[20];
+	bool has_password;
+	bool in_trouble;       /* not to be pooled again: closed when it is given back */
+	u8 job;
+
+	/* what is expected */
+	u8 exp[EXP_MAX];
+	u8 exp_head, exp_n;
+	struct reply reply;
+	bool reply_open;       /* reply belongs to exp[exp_head] and is initialised */
+	bool hold_cmd;         /* the session's statement follows when the commands before it succeeded */
+
+	/* what the connection is like */
+	struct istr *db;        /* NULL: none */
+	struct settings *set;
+	u16 status;             /* of the last OK or EOF */
+	bool set_unknown;       /* something was changed that is not in set: reset before the pool */
+	struct sess *sess;      /* linked */
+	u32 kills;              /* KILLs under way at the server against this connection */
+	u64 uses;
+
+	/* pending prepare */
+	struct istr *prep_text, *prep_db;
+	struct settings *prep_set;
+
+	/* prepared statements */
+	struct bps *bps[BPS_BUCKETS];
+	struct list bps_lru;
+	u32 nbps;
+
+	/* the statement as sent, while it may have to run elsewhere */
+	u8 *req;
+	size_t req_len, req_cap;
+
+	/* EXP_LEARN: the reply's bytes; for whom */
+	u8 small[512];
+	u32 small_len;
+	u32 learn_for;
+
+	/* BJOB_KILL */
+	u32 kill_thread;
+	bool kill_query;
+	struct bconn *kill_target;
+	u64 connect_started;
+	u64 stmt_started;
+};
+
+/* bconn.c */
+struct bconn *bconn_connect(struct bpool *bp, struct sess *creds, int cell);
+struct bconn *bconn_kill(struct bconn *target, struct sess *creds, bool query_only);
+void bconn_set_state(struct bconn *b, enum bconn_state s);
+void bconn_close(struct bconn *b, const char *why);
+void bconn_timeout(struct bconn *b); /* login took longer than connect_timeout */
+bool bconn_send(struct bconn *b, const struct iovec *iov, int n, const u8 *exp, u32 nexp);
+bool bconn_send_com(struct bconn *b, u8 com, const void *arg, size_t len, enum expect e);
+void bconn_link(struct bconn *b, struct sess *s);
+void bconn_unlink(struct bconn *b);
+void bconn_expect_done(struct bconn *b);
+void bconn_settings_set(struct bconn *b, struct settings *s);
+void bconn_db_set(struct bconn *b, struct istr *db);
+/* The tracker settings that every connection gets, and gets again after a reset. */
+#define BCONN_SETUP_SQL                                                                            \
+	"SET session_track_system_variables='*',session_track_state_change=ON,session_track_schema=ON"
+
+/* bps: prepared statements of a connection */
+struct bps *bps_find(struct bconn *b, const struct istr *text, const struct istr *db,
+    const struct settings *set);
+struct bps *bps_add(struct bconn *b, struct istr *text, struct istr *db, struct settings *set, u32 id,
+    u16 nparams);
+void bps_types_set(struct bps *p, const u8 *types);
+void bps_clear(struct bconn *b);
+void bps_drop(struct bconn *b, struct bps *p); /* closes it at the server too */
+/* Closes the least recently used beyond the limit: COM_STMT_CLOSE, no reply. */
+void bps_trim(struct bconn *b);
+
+/* bpool.c */
+struct bpool *bpool_find(struct worker *w, struct wserver *srv, struct sess *s);
+/* An idle connection for the session (best match first), or NULL: then the session is in line and will be
+ * called by sess_on_backend or sess_on_wait_failed. */
+struct bconn *bpool_get(struct bpool *bp, struct sess *s);
+void bpool_wait(struct bpool *bp, struct sess *s);
+void bpool_unwait(struct sess *s);
+/* The session is done with it: resets, discards, or puts it back and serves who waits. */
+void bpool_give(struct bconn *b);
+void bpool_on_ready(struct bconn *b);  /* login done */
+void bpool_on_closed(struct bconn *b); /* gone: cell and counters */
+void bpool_on_bell(struct worker *w);
+void bpool_on_fast(void *worker);
+void bpool_on_tick(struct worker *w);
+#endif

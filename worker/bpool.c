@@ -1,0 +1,502 @@
+/* worker/bpool.c: pools of server connections, the lines of sessions that wait for one, and this worker's part
+ * in the global budgets. Runs in a worker.
+ *
+ * A pool opens connections freely up to pool_size; beyond, only for a statement that has waited for
+ * pool_grow_delay: few busy connections carry many clients at less cost, in the proxy and in the server, than
+ * many do. When the budget of a server is used up, an idle connection of another pool is closed to make room;
+ * else the worker marks itself as waiting in the pool segment, and whoever frees a cell hands it over.
+ */
+#include <errno.h>
+#include "worker/sess.h"
+
+#define PICK_LOOK 8 /* idle connections looked at for one that needs no change of settings */
+
+static void rebalance(struct wserver *srv);
+
+struct bpool *
+bpool_find(struct worker *w, struct wserver *srv, struct sess *s)
+{
+	u32 key = s->caps & CAPS_KEY;
+
+	for (int i = 0; i < 2; i++) {
+		struct bpool *c = s->pool_cache[i];
+
+		if (c != NULL && c->srv == srv && c->caps == key)
+			return c;
+	}
+	const struct cfg_user *u = sess_user(s);
+	if (u == NULL)
+		return NULL;
+	const char *name = u->backend_user.off != 0 ? cfg_text(&w->cfg, u->backend_user) : s->user;
+	struct bpool *bp = NULL;
+
+	list_for_each(i, &srv->pools) {
+		struct bpool *c = LIST_ENTRY(i, struct bpool, node);
+
+		if (c->user_id == s->user_id && c->caps == key && c->collation == s->collation &&
+		    strcmp(c->user_name->text, s->user) == 0 && strcmp(c->backend_user->text, name) == 0)
+			bp = c;
+	}
+	if (bp == NULL) {
+		bp = calloc(1, sizeof *bp);
+		if (bp == NULL)
+			return NULL;
+		bp->srv = srv;
+		bp->user_id = s->user_id;
+		bp->user_name = istr_get(&w->in, s->user, strlen(s->user));
+		bp->backend_user = istr_get(&w->in, name, strlen(name));
+		AN(bp->user_name);
+		AN(bp->backend_user);
+		bp->caps = key;
+		bp->collation = s->collation;
+		list_init(&bp->idle);
+		list_init(&bp->waitq);
+		list_push_front(&srv->pools, &bp->node);
+	}
+	s->pool_cache[1] = s->pool_cache[0];
+	s->pool_cache[0] = bp;
+	return bp;
+}
+
+static void
+idle_out(struct bconn *b)
+{
+	list_del(&b->idle_node);
+	b->bp->nidle--;
+	b->srv->nidle--;
+}
+
+struct bconn *
+bpool_get(struct bpool *bp, struct sess *s)
+{
+	struct bconn *best = NULL;
+	int looked = 0, best_score = -1;
+
+	if (!list_empty(&bp->waitq))
+		return NULL; /* first come, first served */
+	list_for_each(i, &bp->idle) {
+		struct bconn *b = LIST_ENTRY(i, struct bconn, idle_node);
+		int score = (b->set == s->set ? 4 : b->set->n == 0 ? 1 : 0) + (b->db == s->db ? 2 : 0);
+
+		if (score > best_score) {
+			best = b;
+			best_score = score;
+		}
+		if (score == 6 || ++looked == PICK_LOOK)
+			break;
+	}
+	if (best != NULL)
+		idle_out(best);
+	return best;
+}
+
+/* ---- opening ---- */
+
+static u64
+head_since(const struct bpool *bp)
+{
+	return LIST_ENTRY(bp->waitq.next, struct sess, wait_node)->cmd.waited_since;
+}
+
+static void
+wait_mark(struct wserver *srv, u64 since)
+{
+	struct worker *w = srv->w;
+
+	if (since == srv->wait_marked)
+		return;
+	srv->wait_marked = since;
+	pool_wait_set(w->pool, srv->pool_slot, w->slot, w->epoch, since);
+	if (since == 0) {
+		/* a grant may have crossed */
+		int cell;
+
+		while ((cell = pool_take_granted(w->pool, srv->pool_slot, w->me)) >= 0) {
+			u32 to;
+
+			if (pool_give(w->pool, srv->pool_slot, (u32)cell, w->me, &to) && to < w->nworkers)
+				chan_ring(w->bells[to]);
+		}
+	}
+}
+
+static void
+cell_give(struct wserver *srv, int cell)
+{
+	struct worker *w = srv->w;
+	u32 to;
+
+	if (pool_give(w->pool, srv->pool_slot, (u32)cell, w->me, &to) && to < w->nworkers)
+		chan_ring(w->bells[to]);
+}
+
+/* Closes the longest unused connection of any pool of the server but bp. */
+static bool
+evict_idle(struct wserver *srv, const struct bpool *keep)
+{
+	struct bconn *oldest = NULL;
+
+	list_for_each(i, &srv->pools) {
+		struct bpool *bp = LIST_ENTRY(i, struct bpool, node);
+
+		if (bp == keep || list_empty(&bp->idle))
+			continue;
+		struct bconn *b = LIST_ENTRY(bp->idle.prev, struct bconn, idle_node);
+		if (oldest == NULL || b->since < oldest->since)
+			oldest = b;
+	}
+	if (oldest == NULL)
+		return false;
+	bconn_close(oldest, "its place is needed for another account");
+	return true;
+}
+
+static int
+cell_take(struct bpool *bp)
+{
+	struct wserver *srv = bp->srv;
+	struct worker *w = srv->w;
+	int cell = pool_take_granted(w->pool, srv->pool_slot, w->me);
+
+	if (cell < 0)
+		cell = pool_take(w->pool, srv->pool_slot, w->me, false);
+	if (cell < 0 && evict_idle(srv, bp))
+		cell = pool_take(w->pool, srv->pool_slot, w->me, false);
+	if (cell < 0) {
+		wait_mark(srv, head_since(bp));
+		cell = pool_take(w->pool, srv->pool_slot, w->me, false);
+	}
+	return cell;
+}
+
+/* Opens one connection for those who wait. False: not possible now. */
+static bool
+open_one(struct bpool *bp)
+{
+	struct wserver *srv = bp->srv;
+	struct sess *head = LIST_ENTRY(bp->waitq.next, struct sess, wait_node);
+	int cell = cell_take(bp);
+
+	if (cell < 0)
+		return false;
+	if (bconn_connect(bp, head, cell) != NULL) {
+		srv->last_grow = ev_now(&srv->w->loop);
+		return true;
+	}
+	int e = errno;
+
+	cell_give(srv, cell);
+	srv->suspect_until = ev_now(&srv->w->loop) + SUSPECT_NS;
+	STAT_ADD(srv->w->sstat[srv->id].connect_errors, 1);
+	chan_ring(srv->w->health_bell);
+	if (bp->nconns > 0)
+		return false;
+	while (!list_empty(&bp->waitq)) {
+		struct sess *s = LIST_ENTRY(bp->waitq.next, struct sess, wait_node);
+
+		bpool_unwait(s);
+		sess_on_connect_failed(s, srv, ERR_CONNECT, strerror(e));
+	}
+	return false;
+}
+
+static u32
+connecting(const struct bpool *bp)
+{
+	u32 n = 0;
+
+	if (bp->srv->nconnecting == 0)
+		return 0;
+	list_for_each(i, &bp->srv->conns) {
+		const struct bconn *b = LIST_ENTRY(i, struct bconn, node);
+
+		n += b->bp == bp && b->job == BJOB_POOL && b->state <= BCONN_SETUP;
+	}
+	return n;
+}
+
+static void
+maybe_open(struct bpool *bp)
+{
+	struct wserver *srv = bp->srv;
+
+	while (bp->nwaiting > connecting(bp)) {
+		u64 now = ev_now(&srv->w->loop);
+
+		if (srv->nconns - srv->ncontrol >= srv->pool_size &&
+		    (now - head_since(bp) < srv->pool_grow_ns || now - srv->last_grow < srv->pool_grow_ns / 16))
+			return;
+		if (!open_one(bp))
+			return;
+	}
+}
+
+void
+bpool_wait(struct bpool *bp, struct sess *s)
+{
+	struct worker *w = s->w;
+
+	AZ(s->waiting);
+	s->waiting = bp;
+	s->cmd.waited_since = ev_now(&w->loop);
+	list_push_back(&bp->waitq, &s->wait_node);
+	bp->nwaiting++;
+	bp->srv->nwaiting++;
+	STAT_ADD(w->stat->clients_waiting, 1);
+	STAT_SET(w->sstat[bp->srv->id].waiting, bp->srv->nwaiting);
+	maybe_open(bp);
+	ev_fast(&w->loop, bpool_on_fast, WORKER_FAST_MS, true);
+}
+
+void
+bpool_unwait(struct sess *s)
+{
+	struct bpool *bp = s->waiting;
+
+	if (bp == NULL)
+		return;
+	list_del(&s->wait_node);
+	s->waiting = NULL;
+	bp->nwaiting--;
+	bp->srv->nwaiting--;
+	STAT_ADD(s->w->stat->clients_waiting, -1);
+	STAT_SET(s->w->sstat[bp->srv->id].waiting, bp->srv->nwaiting);
+	if (bp->srv->nwaiting == 0)
+		wait_mark(bp->srv, 0);
+}
+
+/* ---- giving back ---- */
+
+/* Another worker of this epoch has been waiting for longer than anybody here. */
+static bool
+others_wait(struct wserver *srv)
+{
+	struct worker *w = srv->w;
+	const struct shm_poolsrv *ps = &shm_pool_srv(w->pool)[srv->pool_slot];
+	u64 mine = UINT64_MAX;
+
+	if (w->nworkers < 2 && !w->orphan)
+		return false;
+	for (u32 i = 0; i < w->nworkers; i++) {
+		u64 t = __atomic_load_n(&ps->waiting[(w->epoch & 1) * POOL_SLOTS + i], __ATOMIC_RELAXED);
+
+		if (i == w->slot || t == 0)
+			continue;
+		if (mine == UINT64_MAX) {
+			mine = UINT64_MAX - 1;
+			list_for_each(k, &srv->pools) {
+				struct bpool *bp = LIST_ENTRY(k, struct bpool, node);
+
+				if (!list_empty(&bp->waitq))
+					mine = MIN(mine, head_since(bp));
+			}
+		}
+		if (t < mine)
+			return true;
+	}
+	return false;
+}
+
+/* The pool of this server whose first in line has waited longest. */
+static struct bpool *
+longest_waiting(struct wserver *srv)
+{
+	struct bpool *best = NULL;
+
+	list_for_each(i, &srv->pools) {
+		struct bpool *bp = LIST_ENTRY(i, struct bpool, node);
+
+		if (!list_empty(&bp->waitq) && (best == NULL || head_since(bp) < head_since(best)))
+			best = bp;
+	}
+	return best;
+}
+
+/* A connection is known clean: to whom? Its own pool's line first, unless somebody of another pool has
+ * waited longer and no cell is free for him, or another worker has. */
+static void
+serve(struct bconn *b)
+{
+	struct bpool *bp = b->bp;
+	struct wserver *srv = b->srv;
+
+	if (srv->nwaiting > bp->nwaiting) {
+		struct bpool *longest = longest_waiting(srv);
+
+		if (longest != bp && connecting(longest) == 0 &&
+		    (list_empty(&bp->waitq) || head_since(longest) < head_since(bp))) {
+			bconn_close(b, "its place is needed for another account");
+			rebalance(srv);
+			return;
+		}
+	}
+	if (others_wait(srv)) {
+		bconn_close(b, "its place is handed to another worker");
+		rebalance(srv);
+		return;
+	}
+	bconn_set_state(b, BCONN_IDLE);
+	b->since = ev_now(&b->w->loop);
+	list_push_front(&bp->idle, &b->idle_node);
+	bp->nidle++;
+	srv->nidle++;
+	if (!list_empty(&bp->waitq)) {
+		struct sess *s = LIST_ENTRY(bp->waitq.next, struct sess, wait_node);
+
+		bpool_unwait(s);
+		idle_out(b);
+		sess_on_backend(s, b);
+	}
+}
+
+static void
+rebalance(struct wserver *srv)
+{
+	struct bpool *bp = longest_waiting(srv);
+
+	if (bp != NULL)
+		maybe_open(bp);
+}
+
+static bool
+must_close(const struct bconn *b)
+{
+	const struct wserver *srv = b->srv;
+	struct worker *w = b->w;
+
+	return b->in_trouble || b->kills > 0 || !srv->configured || b->conn.eof ||
+	    (b->status & (ST_IN_TRANS | ST_CURSOR_EXISTS)) != 0 ||
+	    ev_now(&w->loop) - b->born > srv->pool_age_ns ||
+	    shm_master_servers(w->names)[srv->id].admin == SHM_ADMIN_DRAIN ||
+	    (w->stopping && srv->nwaiting == 0);
+}
+
+void
+bpool_give(struct bconn *b)
+{
+	AZ(b->sess);
+	if (b->status & ST_IN_TRANS && b->set_unknown)
+		b->status &= (u16)~ST_IN_TRANS; /* the reset rolls back */
+	if (must_close(b)) {
+		struct wserver *srv = b->srv;
+
+		bconn_close(b, NULL);
+		rebalance(srv);
+		return;
+	}
+	if (b->set_unknown) {
+		bconn_set_state(b, BCONN_RESET);
+		STAT_ADD(b->w->stat->resets, 1);
+		if (!bconn_send_com(b, COM_RESET_CONNECTION, NULL, 0, EXP_RESET) ||
+		    !bconn_send_com(b, COM_QUERY, BCONN_SETUP_SQL, sizeof BCONN_SETUP_SQL - 1, EXP_SETUP))
+			b->conn.eof = true; /* the event that follows closes it */
+		return;
+	}
+	if (b->nbps > b->srv->max_prepared)
+		bps_trim(b);
+	serve(b);
+}
+
+void
+bpool_on_ready(struct bconn *b)
+{
+	if (b->state == BCONN_SETUP) {
+		b->srv->nconnecting--;
+		b->deadline = 0;
+		b->srv->suspect_until = 0;
+		STAT_SET(b->w->sstat[b->srv->id].conns, b->srv->nconns);
+	}
+	b->status = ST_AUTOCOMMIT;
+	serve(b);
+}
+
+void
+bpool_on_closed(struct bconn *b)
+{
+	struct wserver *srv = b->srv;
+
+	if (b->state == BCONN_IDLE && !list_empty(&b->idle_node))
+		idle_out(b);
+	if (b->state <= BCONN_SETUP)
+		srv->nconnecting--;
+	srv->nconns--;
+	if (b->job == BJOB_KILL)
+		srv->ncontrol--;
+	else
+		b->bp->nconns--;
+	STAT_SET(b->w->sstat[srv->id].conns, srv->nconns);
+	cell_give(srv, b->cell);
+	b->cell = -1;
+}
+
+/* ---- from outside ---- */
+
+/* Somebody handed us cells, or a cell may be free: those who wait, longest first. */
+static void
+retry_waiting(struct worker *w)
+{
+	for (u32 i = 0; i < w->max_servers; i++) {
+		struct wserver *srv = &w->srv[i];
+
+		if (srv->nwaiting == 0)
+			continue;
+		list_for_each_safe(k, t, &srv->pools) {
+			struct bpool *bp = LIST_ENTRY(k, struct bpool, node);
+
+			if (!list_empty(&bp->waitq))
+				maybe_open(bp);
+		}
+		if (srv->nwaiting > 0 && srv->wait_marked != 0) {
+			struct bpool *bp = longest_waiting(srv);
+
+			wait_mark(srv, head_since(bp));
+		}
+	}
+}
+
+void
+bpool_on_bell(struct worker *w)
+{
+	retry_waiting(w);
+}
+
+void
+bpool_on_fast(void *worker)
+{
+	struct worker *w = worker;
+
+	if (STAT_GET(w->stat->clients_waiting) == 0) {
+		ev_fast(&w->loop, NULL, 0, false);
+		return;
+	}
+	retry_waiting(w);
+}
+
+/* Idle and old connections, logins that take too long, servers to drain. */
+void
+bpool_on_tick(struct worker *w)
+{
+	u64 now = ev_now(&w->loop);
+
+	for (u32 i = 0; i < w->max_servers; i++) {
+		struct wserver *srv = &w->srv[i];
+
+		if (srv->nconns == 0)
+			continue;
+		bool drain = !srv->configured ||
+		    shm_master_servers(w->names)[srv->id].admin == SHM_ADMIN_DRAIN;
+
+		list_for_each_safe(k, t, &srv->conns) {
+			struct bconn *b = LIST_ENTRY(k, struct bconn, node);
+
+			if (b->state == BCONN_IDLE &&
+			    (drain || now - b->since > srv->pool_idle_ns || now - b->born > srv->pool_age_ns))
+				bconn_close(b, NULL);
+			else if (b->deadline != 0 && now > b->deadline && b->state <= BCONN_SETUP)
+				bconn_timeout(b);
+		}
+		STAT_SET(w->sstat[i].conns_idle, srv->nidle);
+		STAT_SET(w->sstat[i].conns_busy, srv->nbusy);
+		STAT_SET(w->sstat[i].conns_pinned, srv->npinned);
+	}
+}

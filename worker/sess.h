@@ -1,0 +1,211 @@
+/* worker/sess.h: a client session: its machine (tbl/sess_states.def), its virtual state, the statement under way.
+ * Runs in a worker.
+ */
+#ifndef MARGAY_WORKER_SESS_H
+#define MARGAY_WORKER_SESS_H
+#include "parser/stmt.h"
+#include "proto/packet.h"
+#include "base/clock.h"
+#include "worker/bconn.h"
+#include "worker/worker.h"
+
+/* A prepared statement of the client's. */
+struct ps {
+	struct istr *text;     /* NULL: free slot */
+	struct istr *db;       /* as it was when prepared: names resolve in it */
+	struct settings *set;
+	u16 nparams;
+	u8 *types;             /* last bound by the client, 2 * nparams; NULL: none */
+	bool long_data;        /* COM_STMT_SEND_LONG_DATA on the kept connection */
+	bool cursor;           /* open on the kept connection */
+};
+#define PS_MAX 16382 /* the server's own default for all its clients: max_prepared_stmt_count */
+
+/* Capabilities offered to clients. */
+#define CAPS_CLIENT                                                                                \
+	(CAP_FOUND_ROWS | CAP_LONG_FLAG | CAP_CONNECT_WITH_DB | CAP_NO_SCHEMA | CAP_ODBC |              \
+	    CAP_IGNORE_SPACE | CAP_PROTOCOL_41 | CAP_INTERACTIVE | CAP_IGNORE_SIGPIPE |                \
+	    CAP_TRANSACTIONS | CAP_RESERVED | CAP_SECURE_CONNECTION | CAP_MULTI_STATEMENTS |           \
+	    CAP_MULTI_RESULTS | CAP_PS_MULTI_RESULTS | CAP_PLUGIN_AUTH | CAP_CONNECT_ATTRS |           \
+	    CAP_PLUGIN_AUTH_LENENC | CAP_SESSION_TRACK | CAP_DEPRECATE_EOF)
+
+#define INFO_LEN 128
+#define HELD_MAX (64 * 1024) /* pipelined bytes read ahead of a running statement */
+
+/* The statement under way. */
+struct cmd {
+	u8 com;
+	struct stmt st;
+	struct ps *ps;         /* STMT_*: which */
+	u32 ps_id;
+	u8 *buf;               /* saved bytes (malloc'd), packets with headers; NULL: not saved */
+	size_t len;
+	const u8 *p;           /* the bytes: buf, or in the read buffer during dispatch */
+	u64 started;           /* last byte of the statement in */
+	u64 waited_since;
+	u64 exclude;           /* servers that failed it; bit = index in cluster */
+	u32 retries;
+	u8 server_index;
+	enum route_reason why;
+	bool read;             /* may be run elsewhere */
+	bool sent_any;         /* bytes of the reply went to the client */
+	bool login;            /* COM_INIT_DB on behalf of the handshake */
+	bool needs_reset;      /* diagnostics must be empty */
+	bool kill_sent;
+	bool timed_out;
+	bool to_primary;
+	bool set_many;         /* SET with several assignments */
+	bool state_changed;    /* the server said so, and named no variable or database */
+	bool gtid_seen;
+	u16 err_code;          /* of the server's ERR packet, 0: none */
+	u16 warnings;
+	u64 affected;
+	struct istr *text;     /* COM_STMT_PREPARE */
+	char last_error[160];  /* what the last server tried had to say */
+};
+
+struct sess {
+	u32 magic;
+#define SESS_MAGIC 0x53455331
+	enum sess_state state;
+	struct conn conn;
+	struct worker *w;
+	struct list node;       /* worker.sessions */
+	struct list wheel_node;
+	struct list wait_node;  /* bpool.waitq */
+	struct list resume_node; /* worker.resume */
+	struct sess *hnext;
+	u64 since, deadline, wheel_at;
+	u32 id;
+	u32 rec;                /* index of the shared record */
+	u32 kind;               /* listener: 4, 6, 1 */
+	u64 addr_hash;
+	u8 addr_family;
+	u8 addr[16];
+	char addr_text[56];
+	u8 scramble[20];
+	u8 next_seq;            /* of our next packet during login */
+	u8 collation;
+	u32 caps;               /* client's */
+
+	/* who */
+	char user[84];          /* MySQL allows 80 */
+	u32 user_id, user_idx, cluster_idx;
+	u64 user_gen;           /* generation that the indices belong to */
+	u8 stage1[20];          /* SHA1(password): what a login at a server takes */
+	bool has_password;
+	bool counted_user, counted_addr;
+	u32 counted_user_id;
+	struct istr *login_db;  /* named by the handshake or default_schema, until the login is done */
+	bool is_admin;
+	bool read_split;
+
+	/* virtual state */
+	struct istr *db;
+	struct settings *set;
+	u64 pins;               /* bit for each PIN_ reason */
+	u16 status;             /* server status flags as last reported */
+	bool in_trx;
+	bool wrote;             /* since then reads need has_writes */
+	bool gtid_known;
+	u32 gtid_domain;
+	u64 gtid_seq;
+	u64 insert_id;          /* LAST_INSERT_ID(), when known */
+	bool unsafe_charset, unsafe_login; /* multi-byte characters may end in a backslash */
+	bool diag_open;         /* warnings or an error may be asked for on the kept connection */
+	bool diag_calc;         /* FOUND_ROWS() too, after SQL_CALC_FOUND_ROWS */
+	bool insert_id_open;    /* its value is on the kept connection only */
+	bool learning;          /* EXP_LEARN under way */
+	bool parked;            /* the statement waits for learning */
+	bool keeps_diag;        /* asks for ROW_COUNT() and the like: keep the connection after each statement */
+	i64 row_count;          /* ROW_COUNT() */
+	u64 found_rows;         /* FOUND_ROWS() */
+
+	/* connections */
+	struct bconn *b;        /* linked: busy, or kept */
+	struct bpool *waiting;  /* in line there */
+	struct bpool *pool_cache[2];
+
+	/* statement under way */
+	struct cmd cmd;
+	bool logged_in;
+	bool uncounted;         /* taken out of worker.nsess */
+	size_t want;            /* length of the statement whose beginning is held */
+	u8 stream_seq;
+	u64 stream_body;        /* bytes of it so far */
+	u64 stream_left;        /* STREAM: bytes of the packet under way */
+	bool stream_more;       /* STREAM: another packet follows it */
+	u64 out_since;          /* last progress while bytes wait for the client */
+	size_t out_last;
+
+	/* prepared statements */
+	struct ps *ps;
+	u32 ps_n, ps_cap;
+	char info[INFO_LEN];
+};
+
+/* sess.c */
+void sess_new(struct worker *w, int fd, u32 kind);
+void sess_set_state(struct sess *s, enum sess_state st);
+/* Ends the session: its connection, its place in lines, its records. why for the log, NULL: orderly. */
+void sess_close(struct sess *s, const char *why);
+/* Sends an error made here; fmt adds details. Returns false if the connection failed. */
+bool sess_error(struct sess *s, u8 seq, int code, const char *fmt, ...) PRINTF(4, 5);
+void sess_error_close(struct sess *s, u8 seq, int code, const char *fmt, ...) PRINTF(4, 5);
+bool sess_send(struct sess *s, const void *p, size_t len);
+bool sess_ok(struct sess *s, u8 seq);
+void sess_close_when_sent(struct sess *s);
+void sess_on_tick(struct worker *w);
+struct sess *sess_by_id(struct worker *w, u32 id);
+void sess_record(struct sess *s);       /* publishes who and where */
+void sess_record_pin(struct sess *s);
+void sess_resume(struct sess *s);
+void sess_run_resumed(struct worker *w);
+void sess_cmd_clear(struct sess *s);
+void sess_backpressure(struct sess *s);
+void sess_watch_writes(struct sess *s); /* bytes wait for the client: look at them once a second */
+const struct cfg_user *sess_user(struct sess *s);
+
+/* sess_login.c */
+void login_greet(struct sess *s);
+void login_packet(struct sess *s, const u8 *body, size_t len, u8 seq);
+void login_finish(struct sess *s, bool ok);
+void login_counts_drop(struct sess *s);
+
+/* sess_cmd.c */
+void cmd_packet(struct sess *s, const u8 *pkt, size_t len);
+void cmd_dispatch(struct sess *s);
+bool cmd_save(struct sess *s);
+void cmd_run_on(struct sess *s, struct bconn *b);
+void cmd_send_now(struct sess *s, struct bconn *b);
+void cmd_fail(struct sess *s, int code, const char *fmt, ...) PRINTF(3, 4);
+void cmd_finished(struct sess *s);
+bool cmd_stream(struct sess *s, u8 **p, u8 *end);
+void cmd_stream_more(struct sess *s, u8 **p, u8 *end);
+void sess_on_backend(struct sess *s, struct bconn *b);
+void sess_on_connect_failed(struct sess *s, struct wserver *srv, int code, const char *text);
+void sess_on_backend_lost(struct sess *s, struct bconn *b, const char *why);
+void sess_release_backend(struct sess *s);
+u32 sess_lex_mode(const struct sess *s);
+bool cmd_local(struct sess *s);
+
+/* sess_ps.c */
+struct ps *ps_get(struct sess *s, u32 id);
+u32 ps_new(struct sess *s, struct istr *text, u16 nparams); /* 0: out of memory */
+void ps_drop(struct sess *s, u32 id);
+void ps_drop_all(struct sess *s);
+/* Lengths and types of COM_STMT_EXECUTE fit the statement; remembers bound types. */
+bool ps_execute_check(struct sess *s, struct ps *ps, const u8 *body, size_t len);
+/* Sends the session's COM_STMT_* with the connection's own id, with types if this connection has not seen them. */
+bool ps_execute_send(struct sess *s, struct bconn *b);
+
+/* sess_reply.c */
+void sess_on_reply(struct sess *s, struct bconn *b, u8 **p, u8 *end);
+void sess_track_ok(struct sess *s, struct bconn *b, const struct pkt_ok *ok);
+
+/* sess_local.c */
+void local_processlist(struct sess *s, bool full);
+void local_kill(struct sess *s, u64 id, u32 flags);
+void local_kill_session(struct worker *w, u32 id, bool query_only, u32 by);
+bool local_row_count(struct sess *s);
+#endif

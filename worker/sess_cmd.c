@@ -1,0 +1,645 @@
+/* worker/sess_cmd.c: commands of a client that is logged in: what each is, where it goes, what must be sent ahead of
+ * it, and what happens when that fails. Runs in a worker.
+ */
+#include "worker/sess.h"
+#include <stdarg.h>
+#include "base/str.h"
+#include "router/route.h"
+
+#define RETRY_MAX 16384 /* longer reads are not kept for a second try: they are rare and cost a copy */
+
+/* ---- routing ---- */
+
+static bool
+gtid_reached(struct worker *w, struct wserver *srv, u32 domain, u64 seq)
+{
+	const struct shm_srvhealth *h = &w->health->servers[srv->id];
+	u64 probed = __atomic_load_n(&h->probed, __ATOMIC_RELAXED);
+
+	if (srv->gtid.probed != probed) {
+		struct shm_srvhealth d;
+
+		if (srv_detail_read(h, &d) != 0) {
+			STAT_ADD(w->stat->seqlock_stale, 1);
+			return false;
+		}
+		srv->gtid.probed = d.probed;
+		srv->gtid.n = MIN(d.ngtid, (u32)ARRAY_LEN(d.gtid) / 2);
+		memcpy(srv->gtid.pos, d.gtid, sizeof srv->gtid.pos);
+	}
+	for (u32 i = 0; i < srv->gtid.n; i++)
+		if (srv->gtid.pos[2 * i] == domain)
+			return srv->gtid.pos[2 * i + 1] >= seq;
+	return false;
+}
+
+static void
+route_servers(struct sess *s, const struct cfg_cluster *c, struct route_server *rs)
+{
+	struct worker *w = s->w;
+	const u32 *idx = cfg_cluster_servers(&w->cfg, c);
+	const struct cfg_server *all = cfg_servers(&w->cfg);
+	const struct shm_srvname *names = shm_master_servers(w->names);
+	u64 now = ev_now(&w->loop);
+
+	for (u32 i = 0; i < c->nservers && i < ROUTE_MAX_SERVERS; i++) {
+		u32 id = all[idx[i]].id;
+		struct wserver *srv = &w->srv[id];
+
+		rs[i] = (struct route_server){
+		    .id = id,
+		    .weight = srv->weight,
+		    .outstanding = srv->nbusy + srv->nwaiting,
+		    .v = wserver_verdict(srv),
+		    .drain = __atomic_load_n(&names[id].admin, __ATOMIC_RELAXED) == SHM_ADMIN_DRAIN,
+		    .suspect = srv->suspect_until > now,
+		    .has_writes = s->wrote && s->gtid_known &&
+		        gtid_reached(w, srv, s->gtid_domain, s->gtid_seq),
+		};
+	}
+}
+
+static const struct cfg_cluster *
+sess_cluster(struct sess *s)
+{
+	return sess_user(s) == NULL ? NULL : &cfg_clusters(&s->w->cfg)[s->cluster_idx];
+}
+
+/* The server for the statement under way, NULL if none (the client was told). */
+static struct wserver *
+choose_server(struct sess *s)
+{
+	struct worker *w = s->w;
+	struct route_server rs[ROUTE_MAX_SERVERS];
+	struct route_out out;
+	const struct cfg_cluster *c = sess_cluster(s);
+
+	if (c == NULL) {
+		cmd_fail(s, ERR_REFUSED, "user %s is no longer configured", s->user);
+		return NULL;
+	}
+	route_servers(s, c, rs);
+	struct route_in in = {
+	    .topology = (enum cfg_topology)c->topology,
+	    .policy = (enum cfg_read_policy)c->read_policy,
+	    .read_split = s->read_split,
+	    .wrote = s->wrote,
+	    .pinned_trx = (s->status & ST_AUTOCOMMIT) == 0,
+	    .retry = s->cmd.retries > 0,
+	    .primary = clu_primary_load(w->health, c->id, NULL),
+	    .exclude = s->cmd.exclude,
+	    .turn = w->turn++,
+	    .n = MIN(c->nservers, ROUTE_MAX_SERVERS),
+	    .servers = rs,
+	};
+	route_statement(&s->cmd.st, &in, &out);
+	/* USE and SET leave nothing at a server: without a primary any server will do */
+	if (out.index < 0 && out.why == ROUTE_NO_PRIMARY && !in.pinned_trx &&
+	    (s->cmd.st.kind == STMT_USE || s->cmd.st.kind == STMT_SET) && s->cmd.st.pins == 0) {
+		struct stmt any = {.flags = STMT_F_READ, .why = ROUTE_READ};
+
+		in.policy = CFG_READ_REPLICAS;
+		in.read_split = true;
+		in.wrote = false;
+		route_statement(&any, &in, &out);
+	}
+	s->cmd.why = out.why;
+	s->cmd.read = out.read;
+	if (out.index < 0) {
+		int prim = in.primary;
+		u32 writable = w->health->clusters[c->id].writable;
+
+		cmd_fail(s, out.why == ROUTE_NO_PRIMARY ? ERR_NO_PRIMARY : ERR_NO_SERVER,
+		    "cluster %s: %s%s%s", cfg_text(&w->cfg, c->section_name), route_words[out.why],
+		    prim < 0 && writable > 1 ? ", more than one server is writable" : "",
+		    s->cmd.last_error[0] != '\0' ? s->cmd.last_error : "");
+		return NULL;
+	}
+	s->cmd.server_index = (u8)out.index;
+	s->cmd.to_primary = (int)rs[out.index].id == in.primary;
+	return &w->srv[rs[out.index].id];
+}
+
+u32
+sess_lex_mode(const struct sess *s)
+{
+	u32 m = 0;
+
+	if (s->status & ST_NO_BACKSLASH_ESCAPES)
+		m |= LEX_NO_BACKSLASH_ESCAPES;
+	if (s->status & ST_ANSI_QUOTES)
+		m |= LEX_ANSI_QUOTES;
+	if (s->unsafe_charset)
+		m |= LEX_UNSAFE_CHARSET;
+	return m;
+}
+
+/* ---- the statement's bytes ---- */
+
+/* Copies the statement out of the read buffer. False: out of memory (the client was told). */
+bool
+cmd_save(struct sess *s)
+{
+	if (s->cmd.buf != NULL)
+		return true;
+	s->cmd.buf = malloc(s->cmd.len);
+	if (s->cmd.buf == NULL) {
+		cmd_fail(s, ERR_NOMEM, "statement of %zu bytes", s->cmd.len);
+		return false;
+	}
+	memcpy(s->cmd.buf, s->cmd.p, s->cmd.len);
+	s->cmd.p = s->cmd.buf;
+	s->w->bytes_held += s->cmd.len;
+	return true;
+}
+
+/* Ends the statement with an error made here (code 0: fmt gives a packet of the server's, %.*s). */
+void
+cmd_fail(struct sess *s, int code, const char *fmt, ...)
+{
+	char text[PKT_ERR_TEXT + 64];
+	va_list ap;
+	bool login = s->cmd.login;
+	bool silent = s->cmd.com == COM_STMT_SEND_LONG_DATA;
+	u8 seq = login ? s->next_seq : 1;
+	bool ok = true;
+
+	bpool_unwait(s);
+	va_start(ap, fmt);
+	if (code == 0) {
+		int n = va_arg(ap, int);
+		u8 *pkt = va_arg(ap, u8 *);
+
+		pkt[3] = seq;
+		STAT_ADD(s->w->stat->errors_server, 1);
+		ok = silent || sess_send(s, pkt, (size_t)n);
+	} else {
+		vsnprintf(text, sizeof text, fmt, ap);
+		ok = silent || sess_error(s, seq, code, "%s", text);
+	}
+	va_end(ap);
+	bool stream = s->stream_left > 0 || s->stream_more;
+	sess_cmd_clear(s);
+	s->row_count = -1;
+	if (!ok || login || stream) {
+		sess_close_when_sent(s);
+		return;
+	}
+	if (s->state != SESS_READY)
+		sess_set_state(s, SESS_READY);
+	if (s->conn.held_len > 0 || s->conn.paused)
+		sess_resume(s);
+}
+
+/* ---- what must be sent ahead ---- */
+
+struct ahead {
+	struct wr w;
+	u8 exp[EXP_MAX];
+	u32 n;
+	bool long_prepare;
+	u8 buf[16384]; /* settings of a session with the longest values seen (optimizer_switch) twice */
+};
+
+static void
+ahead_com(struct ahead *a, u8 com, const void *arg, size_t len, enum expect e)
+{
+	size_t at = wr_pkt_begin(&a->w);
+
+	wr_u8(&a->w, com);
+	wr_bytes(&a->w, arg, len);
+	wr_pkt_end(&a->w, at, 0);
+	if (a->n < EXP_MAX)
+		a->exp[a->n++] = (u8)e;
+	else
+		a->w.bad = true;
+}
+
+static void
+ahead_reset(struct ahead *a, struct bconn *b)
+{
+	ahead_com(a, COM_RESET_CONNECTION, NULL, 0, EXP_RESET);
+	ahead_com(a, COM_QUERY, BCONN_SETUP_SQL, sizeof BCONN_SETUP_SQL - 1, EXP_SETUP);
+	STAT_ADD(b->w->stat->resets, 1);
+	bconn_settings_set(b, b->w->in.empty);
+	bps_clear(b);
+}
+
+/* Settings and database as the session has, or had, them. The connection counts as changed at once: if one of
+ * these fails it is closed. */
+static void
+ahead_state(struct ahead *a, struct bconn *b, struct istr *db, struct settings *set)
+{
+	u8 sql[8192];
+
+	if (b->set != set) {
+		struct wr t = wr_init(sql, sizeof sql);
+
+		wr_str(&t, "SET ");
+		if (!settings_diff(&t, b->set, set)) {
+			ahead_reset(a, b);
+			t = wr_init(sql, sizeof sql);
+			wr_str(&t, "SET ");
+			(void)settings_diff(&t, b->set, set);
+		}
+		if (t.bad)
+			a->w.bad = true;
+		else if (t.len > 4)
+			ahead_com(a, COM_QUERY, sql, t.len, EXP_SET);
+		bconn_settings_set(b, set);
+		STAT_ADD(b->w->stat->syncs, 1);
+	}
+	if (db != NULL && b->db != db) {
+		ahead_com(a, COM_INIT_DB, db->text, db->len, EXP_DB);
+		bconn_db_set(b, db);
+		STAT_ADD(b->w->stat->syncs, 1);
+	}
+}
+
+static void
+ahead_prepare(struct ahead *a, struct sess *s, struct bconn *b)
+{
+	struct ps *ps = s->cmd.ps;
+
+	if (ps == NULL || bps_find(b, ps->text, ps->db, ps->set) != NULL)
+		return;
+	ahead_state(a, b, ps->db, ps->set);
+	if (bps_find(b, ps->text, ps->db, ps->set) != NULL)
+		return;
+	STAT_ADD(b->w->stat->prepares_again, 1);
+	istr_put(&b->w->in, b->prep_text);
+	istr_put(&b->w->in, b->prep_db);
+	settings_put(&b->w->in, b->prep_set);
+	b->prep_text = istr_ref(ps->text);
+	b->prep_db = istr_ref(ps->db);
+	b->prep_set = settings_ref(ps->set);
+	if (ps->text->len + 64 > sizeof a->buf - a->w.len) {
+		/* too long to go with the rest: sent by itself, after what is collected */
+		a->long_prepare = true;
+		return;
+	}
+	ahead_com(a, COM_STMT_PREPARE, ps->text->text, ps->text->len, EXP_PREPARE);
+}
+
+/* True: something was sent, the statement follows when it succeeded. */
+static bool
+send_ahead(struct sess *s, struct bconn *b, bool own_connection)
+{
+	struct ahead a;
+
+	a.n = 0;
+	a.long_prepare = false;
+	a.w = wr_init(a.buf, sizeof a.buf);
+	if (!own_connection) {
+		if (s->cmd.needs_reset)
+			ahead_reset(&a, b);
+		if (s->cmd.ps != NULL)
+			ahead_prepare(&a, s, b);
+		if (!a.long_prepare)
+			ahead_state(&a, b, s->db, s->set);
+		if (s->cmd.st.flags & STMT_F_INSERT_ID) {
+			char sql[64];
+			int n = snprintf(sql, sizeof sql, "SET last_insert_id=%llu",
+			    (unsigned long long)s->insert_id);
+
+			ahead_com(&a, COM_QUERY, sql, (size_t)n, EXP_INSERT_ID);
+		}
+	} else if (s->cmd.ps != NULL) {
+		ahead_prepare(&a, s, b);
+		if (!a.long_prepare)
+			ahead_state(&a, b, s->db, s->set);
+	}
+	if (a.n == 0 && !a.long_prepare)
+		return false;
+	if (!cmd_save(s))
+		return true;
+	b->hold_cmd = true;
+	struct iovec iov = {a.buf, a.w.len};
+	if (a.w.bad || (a.n > 0 && !bconn_send(b, &iov, 1, a.exp, a.n)))
+		b->conn.eof = true;
+	if (a.long_prepare) {
+		const struct istr *t = s->cmd.ps->text;
+
+		if (t->len + 1 >= PKT_MAX_BODY ||
+		    !bconn_send_com(b, COM_STMT_PREPARE, t->text, t->len, EXP_PREPARE))
+			b->conn.eof = true;
+	}
+	if (b->conn.eof) {
+		sess_on_backend_lost(s, b, "statement could not be prepared for");
+		bconn_close(b, "could not send");
+	}
+	return true;
+}
+
+/* ---- sending ---- */
+
+static enum reply_kind
+cmd_reply_kind(u8 com)
+{
+	switch (com) {
+	case COM_STMT_PREPARE:
+		return REPLY_PREPARE;
+	case COM_STMT_FETCH:
+	case COM_FIELD_LIST:
+		return REPLY_ROWS;
+	case COM_STATISTICS:
+		return REPLY_STRING;
+	case COM_INIT_DB:
+	case COM_STMT_RESET:
+	case COM_SET_OPTION:
+		return REPLY_OK_ONLY;
+	default:
+		return REPLY_RESULT;
+	}
+}
+
+static void
+count_sent(struct sess *s, struct bconn *b)
+{
+	struct worker *w = s->w;
+	struct shm_session *r = &w->srec[s->rec];
+
+	STAT_ADD(w->sstat[b->srv->id].statements, 1);
+	if (!s->cmd.to_primary)
+		STAT_ADD(w->stat->reads_replica, 1);
+	else if (s->cmd.read)
+		STAT_ADD(w->stat->reads_primary, 1);
+	else
+		STAT_ADD(w->stat->writes, 1);
+	__atomic_store_n(&r->server, b->srv->id + 1, __ATOMIC_RELAXED);
+}
+
+/* Keeps a copy for a second try. */
+static void
+keep_request(struct sess *s, struct bconn *b)
+{
+	b->req_len = 0;
+	if (!s->cmd.read || s->cmd.buf != NULL || s->cmd.len > RETRY_MAX)
+		return;
+	if (b->req_cap < s->cmd.len) {
+		size_t cap = MAX(s->cmd.len, 512);
+		u8 *p = realloc(b->req, cap);
+
+		if (p == NULL)
+			return;
+		b->req = p;
+		b->req_cap = cap;
+	}
+	memcpy(b->req, s->cmd.p, s->cmd.len);
+	b->req_len = s->cmd.len;
+}
+
+/* Everything ahead has succeeded, or there was nothing: the client's own bytes. */
+void
+cmd_send_now(struct sess *s, struct bconn *b)
+{
+	u8 exp = EXP_CLIENT;
+	bool ok;
+	union {
+		const u8 *c;
+		void *v;
+	} u = {s->cmd.p};
+	struct iovec iov = {u.v, s->cmd.len};
+
+	keep_request(s, b);
+	count_sent(s, b);
+	b->stmt_started = ev_now(&s->w->loop);
+	if (s->cmd.com == COM_STMT_SEND_LONG_DATA)
+		ok = ps_execute_send(s, b) && !b->conn.eof;
+	else if (s->cmd.ps != NULL)
+		ok = ps_execute_send(s, b);
+	else
+		ok = bconn_send(b, &iov, 1, &exp, 1);
+	if (!ok) {
+		sess_on_backend_lost(s, b, "statement could not be sent");
+		bconn_close(b, "could not send");
+		return;
+	}
+	if (s->cmd.com == COM_STMT_SEND_LONG_DATA) {
+		/* no reply */
+		s->pins |= 1u << PIN_LONG_DATA;
+		s->cmd.ps->long_data = true;
+		cmd_finished(s);
+		return;
+	}
+	reply_init(&b->reply, cmd_reply_kind(s->cmd.com), (s->caps & CAP_DEPRECATE_EOF) == 0,
+	    s->cmd.com == COM_STMT_EXECUTE);
+	b->reply_open = true;
+	if (s->stream_left > 0 || s->stream_more) {
+		sess_set_state(s, SESS_STREAM);
+		if (s->conn.paused)
+			conn_pause(&s->conn, false);
+		sess_resume(s);
+	}
+	if (s->cmd.buf == NULL)
+		s->cmd.p = NULL; /* the read buffer is somebody else's from here on */
+}
+
+/* Runs the statement on b, which is idle (and becomes the session's) or kept by it already. */
+void
+cmd_run_on(struct sess *s, struct bconn *b)
+{
+	bool own = s->b == b;
+
+	if (!own) {
+		bconn_set_state(b, BCONN_LINKED);
+		bconn_link(b, s);
+	}
+	b->uses++;
+	bconn_set_state(b, BCONN_BUSY);
+	if (s->state != SESS_BUSY)
+		sess_set_state(s, SESS_BUSY);
+	if (!send_ahead(s, b, own))
+		cmd_send_now(s, b);
+}
+
+/* A connection is there for a session that waited in line. */
+void
+sess_on_backend(struct sess *s, struct bconn *b)
+{
+	shm_hist_add(&s->w->seg->hist[SHM_HIST_wait], ev_now(&s->w->loop) - s->cmd.waited_since);
+	cmd_run_on(s, b);
+}
+
+static void
+get_backend(struct sess *s, struct wserver *srv)
+{
+	struct bpool *bp = bpool_find(s->w, srv, s);
+	struct bconn *b;
+
+	if (bp == NULL) {
+		cmd_fail(s, ERR_NOMEM, "pool");
+		return;
+	}
+	b = bpool_get(bp, s);
+	if (b != NULL) {
+		cmd_run_on(s, b);
+		return;
+	}
+	if (!cmd_save(s))
+		return;
+	if (s->state != SESS_WAIT)
+		sess_set_state(s, SESS_WAIT);
+	bpool_wait(bp, s);
+}
+
+/* The connection kept for its diagnostics alone: does this statement need it, or may it go? */
+static bool
+kept_still_fits(struct sess *s)
+{
+	const struct stmt *st = &s->cmd.st;
+	const u32 asks = STMT_F_DIAG | STMT_F_FOUND_ROWS | STMT_F_INSERT_ID;
+	bool reads = (st->flags & STMT_F_READ) != 0;
+
+	if (s->pins != 1u << PIN_DIAGNOSTICS || (st->flags & asks) != 0)
+		return true;
+	if (reads && (st->flags & STMT_F_TABLES) == 0)
+		return true; /* it leaves the diagnostics as they are (measured): so must we */
+	if (clu_primary_load(s->w->health, sess_cluster(s)->id, NULL) == (int)s->b->srv->id)
+		return !reads;
+	return false;
+}
+
+/* The session's connection goes back to its pool. If LAST_INSERT_ID() is known to it alone, it is asked first. */
+void
+sess_release_backend(struct sess *s)
+{
+	struct bconn *b = s->b;
+	bool learn = s->insert_id_open;
+
+	s->pins &= ~(1ull << PIN_DIAGNOSTICS);
+	s->diag_open = false;
+	sess_record_pin(s);
+	bconn_unlink(b);
+	if (b->state == BCONN_BUSY)
+		bconn_set_state(b, BCONN_LINKED);
+	s->insert_id_open = false;
+	if (learn && !b->in_trouble && !b->conn.eof) {
+		static const char sql[] = "SELECT LAST_INSERT_ID()";
+
+		s->learning = true;
+		b->learn_for = s->id;
+		bconn_set_state(b, BCONN_RESET);
+		if (!bconn_send_com(b, COM_QUERY, sql, sizeof sql - 1, EXP_LEARN))
+			b->conn.eof = true;
+		return;
+	}
+	bpool_give(b);
+}
+
+/* Diagnostics that no connection of the session holds any more. True: the client was answered. */
+static bool
+diagnostics_elsewhere(struct sess *s)
+{
+	const struct stmt *st = &s->cmd.st;
+
+	if (local_row_count(s))
+		return true;
+	s->keeps_diag = true;
+	if ((st->flags & STMT_F_FOUND_ROWS) != 0 || st->kind == STMT_SELECT) {
+		cmd_fail(s, ERR_REFUSED,
+		    "ROW_COUNT(), FOUND_ROWS() and diagnostics within an expression, for a statement whose "
+		    "connection was given back; from now on this session keeps its connection for it");
+		return true;
+	}
+	/* the statement before left no warning, so those of a fresh connection are the right answer */
+	s->cmd.needs_reset = true;
+	return false;
+}
+
+void
+cmd_dispatch(struct sess *s)
+{
+	const u32 asks = STMT_F_DIAG | STMT_F_FOUND_ROWS;
+
+	if ((s->learning && (s->cmd.st.flags & STMT_F_INSERT_ID) != 0) || (s->b != NULL && s->b->kills > 0)) {
+		if (!cmd_save(s))
+			return;
+		s->parked = true;
+		if (s->state != SESS_WAIT)
+			sess_set_state(s, SESS_WAIT);
+		return;
+	}
+	if (s->b != NULL) {
+		if (kept_still_fits(s)) {
+			s->cmd.why = ROUTE_PINNED;
+			s->cmd.read = false;
+			s->cmd.to_primary =
+			    clu_primary_load(s->w->health, s->w->srv[s->b->srv->id].cluster, NULL) == (int)s->b->srv->id;
+			cmd_run_on(s, s->b);
+			return;
+		}
+		sess_release_backend(s);
+	}
+	if ((s->cmd.st.flags & asks) != 0 && diagnostics_elsewhere(s))
+		return;
+	struct wserver *srv = choose_server(s);
+	if (srv != NULL)
+		get_backend(s, srv);
+}
+
+/* ---- failures ---- */
+
+void
+sess_on_connect_failed(struct sess *s, struct wserver *srv, int code, const char *text)
+{
+	s->cmd.exclude |= 1ull << s->cmd.server_index;
+	s->cmd.retries++;
+	if (s->cmd.read && s->cmd.retries <= ROUTE_MAX_SERVERS) {
+		STAT_ADD(s->w->stat->retried, 1);
+		snprintf(s->cmd.last_error, sizeof s->cmd.last_error, "; server %s: %.100s", srv->name, text);
+		cmd_dispatch(s);
+		return;
+	}
+	cmd_fail(s, code, "server %s as %s: %s", srv->name, s->user, text);
+}
+
+/* The linked connection is about to be closed under the session. */
+void
+sess_on_backend_lost(struct sess *s, struct bconn *b, const char *why)
+{
+	bool running = s->cmd.com != 0 && s->state >= SESS_STREAM;
+	bool had_state = (s->pins & ~(1ull << PIN_DIAGNOSTICS)) != 0 || s->in_trx;
+	struct wserver *srv = b->srv;
+
+	bconn_unlink(b);
+	b->in_trouble = true;
+	if (running && s->cmd.read && !s->cmd.sent_any && !had_state &&
+	    (s->cmd.buf != NULL || b->req_len > 0)) {
+		if (s->cmd.buf == NULL) {
+			s->cmd.p = b->req;
+			s->cmd.len = b->req_len;
+			if (!cmd_save(s))
+				return;
+		}
+		s->pins = 0;
+		s->insert_id_open = false;
+		s->cmd.exclude |= 1ull << s->cmd.server_index;
+		s->cmd.retries++;
+		STAT_ADD(s->w->stat->retried, 1);
+		sess_set_state(s, SESS_WAIT);
+		cmd_dispatch(s);
+		return;
+	}
+	STAT_ADD(s->w->stat->lost_with_state, had_state);
+	s->pins = 0;
+	s->in_trx = false;
+	sess_record_pin(s);
+	if (!running) {
+		/* nothing runs: without state the session does not even notice */
+		s->insert_id_open = s->diag_open = false;
+		if (had_state)
+			sess_error_close(s, 0, ERR_STATE_LOST, "server %s: %s", srv->name, why);
+		return;
+	}
+	if (s->cmd.sent_any) {
+		/* in the middle of a result there is no place for an error */
+		sess_close(s, why);
+		return;
+	}
+	if (had_state) {
+		sess_error_close(s, 1, ERR_STATE_LOST, "server %s: %s", srv->name, why);
+		return;
+	}
+	cmd_fail(s, ERR_LOST, "server %s: %s; whether the statement was carried out is not known", srv->name, why);
+}

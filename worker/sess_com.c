@@ -1,0 +1,607 @@
+/* worker/sess_com.c: the commands as they come in: what each COM_ is, statements that are streamed because they are long,
+ * and the account that is made when a statement has ended. Runs in a worker.
+ */
+#include "base/str.h"
+#include "worker/sess.h"
+
+/* What health knows about triggers and routines of the session's cluster that may leave state on a connection. */
+static bool
+triggers_leave_state(struct sess *s)
+{
+	const struct cfg_user *u = sess_user(s);
+	struct worker *w = s->w;
+
+	if (u == NULL)
+		return true;
+	const struct cfg_cluster *c = &cfg_clusters(&w->cfg)[u->cluster_idx];
+	int prim = clu_primary_load(w->health, c->id, NULL);
+
+	if (c->routine_check_interval == 0)
+		return true;
+	return prim >= 0 && w->health->servers[prim].leaves_state == 1;
+}
+
+/* Does a SET name variables in a way that the server's trackers do not report? `@@x = ...` without SESSION is not
+ * reported at all, nor is the collation of SET NAMES ... COLLATE (both measured on 10.11). *many_r: more than one
+ * assignment, of which an error may leave some done. */
+static bool
+set_untracked(const char *t, size_t len, bool *many_r)
+{
+	bool untracked = false, target = false;
+	int depth = 0;
+
+	*many_r = false;
+	for (size_t i = 0; i < len; i++) {
+		char c = t[i];
+
+		if (c == '\'' || c == '"' || c == '`') {
+			for (i++; i < len && t[i] != c; i++)
+				if (t[i] == '\\' && c != '`')
+					i++;
+		} else if (c == '(') {
+			depth++;
+		} else if (c == ')') {
+			depth--;
+		} else if (c == ',' && depth == 0) {
+			*many_r = true;
+			target = true;
+			continue;
+		} else if (c == '=') {
+			target = false;
+			continue;
+		} else if (c == '@' && i + 1 < len && t[i + 1] == '@') {
+			bool scoped = false;
+
+			i++;
+			for (size_t k = 0; k < 3; k++) {
+				static const char *const scope[] = {"session.", "global.", "local."};
+				size_t n = strlen(scope[k]);
+
+				scoped |= len - i - 1 >= n && slice_ieq(t + i + 1, n, scope[k]);
+			}
+			/* a target stands after SET or a comma; a value may name what it likes */
+			untracked |= !scoped && (target || i < 8);
+		} else if ((c == '/' && i + 1 < len && t[i + 1] == '*') || c == '#') {
+			untracked = true; /* comments: look no closer */
+		} else if ((c == 'c' || c == 'C') && len - i >= 7 && slice_ieq(t + i, 7, "collate") &&
+		    (i == 0 || t[i - 1] == ' ' || t[i - 1] == '\t' || t[i - 1] == '\n')) {
+			untracked = true;
+		}
+		if (c != ' ' && c != '\t' && c != '\n' && c != '\r')
+			target = false;
+	}
+	return untracked;
+}
+
+/* The beginning of the statement for the process list. */
+static void
+keep_info(struct sess *s, const u8 *text, size_t len)
+{
+	struct shm_session *r = &s->w->srec[s->rec];
+	char info[INFO_LEN];
+	size_t n = MIN(len, sizeof info - 1);
+
+	if (s->cmd.st.flags & STMT_F_SECRET) {
+		n = 0;
+		while (n < len && n < 20 && text[n] > ' ')
+			n++;
+		memcpy(info, text, n);
+		memcpy(info + n, " ...", 4);
+		n += 4;
+	} else {
+		memcpy(info, text, n);
+	}
+	memset(info + n, 0, MIN(sizeof info - n, 8 - n % 8));
+	seq_write_begin(&r->seq);
+	seq_words_store(r->info, info, (n + 8) / 8 * 8 > sizeof info ? sizeof info : (n + 8) / 8 * 8);
+	seq_write_end(&r->seq);
+}
+
+static void
+classify(struct sess *s, const u8 *text, size_t len, u32 extra)
+{
+	struct cmd *c = &s->cmd;
+
+	stmt_classify(text, len, sess_lex_mode(s) | extra, &c->st);
+	if (c->st.kind == STMT_SET &&
+	    set_untracked((const char *)text, len, &c->set_many))
+		c->st.pins |= 1u << PIN_SYSVAR;
+	if (c->st.flags & STMT_F_TRACKER)
+		c->st.pins |= 1u << PIN_SYSVAR;
+}
+
+static void
+com_query(struct sess *s, const u8 *text, size_t len)
+{
+	classify(s, text, len, 0);
+	keep_info(s, text, len);
+	if (s->cmd.st.kind == STMT_PROCESSLIST) {
+		local_processlist(s, (s->cmd.st.flags & STMT_F_FULL) != 0);
+		return;
+	}
+	if (s->cmd.st.kind == STMT_KILL && (s->cmd.st.flags & STMT_F_MULTI) == 0) {
+		local_kill(s, s->cmd.st.num, s->cmd.st.flags);
+		return;
+	}
+	if (s->cmd.st.flags & STMT_F_LOCAL_FILE) {
+		cmd_fail(s, ERR_REFUSED, "LOAD DATA LOCAL INFILE");
+		return;
+	}
+	cmd_dispatch(s);
+}
+
+static void
+local_ok(struct sess *s)
+{
+	bool ok = sess_ok(s, 1);
+
+	STAT_ADD(s->w->stat->local_answers, 1);
+	sess_cmd_clear(s);
+	if (!ok)
+		sess_close(s, "write to client failed");
+}
+
+/* All that the session has made of its connection ends; what it keeps is reset before the pool. */
+static void
+com_reset_connection(struct sess *s)
+{
+	struct bconn *b = s->b;
+
+	if (b != NULL) {
+		s->insert_id_open = false;
+		bconn_unlink(b);
+		b->set_unknown = true;
+		if (s->pins & 1u << PIN_STATE_CHANGE)
+			b->in_trouble = true;
+		bpool_give(b);
+	}
+	ps_drop_all(s);
+	settings_put(&s->w->in, s->set);
+	s->set = settings_ref(s->w->in.empty);
+	s->pins = 0;
+	s->in_trx = false;
+	s->status = ST_AUTOCOMMIT;
+	s->unsafe_charset = s->unsafe_login;
+	s->insert_id = 0;
+	s->learning = false;
+	s->row_count = -1;
+	s->found_rows = 0;
+	sess_record_pin(s);
+	local_ok(s);
+}
+
+static void
+com_set_option(struct sess *s, const u8 *body, size_t len)
+{
+	u8 buf[64];
+	struct wr w = wr_init(buf, sizeof buf);
+	u32 opt = len >= 3 ? rd16(body + 1) : 2;
+
+	if (opt > 1) {
+		cmd_fail(s, ERR_UNKNOWN_COM, "COM_SET_OPTION %u", opt);
+		return;
+	}
+	if (opt == 0)
+		s->caps |= CAP_MULTI_STATEMENTS;
+	else
+		s->caps &= ~CAP_MULTI_STATEMENTS;
+	if (s->b != NULL) {
+		/* the connection that it keeps must know too; it is of another kind now */
+		s->b->in_trouble = true;
+		s->cmd.st.why = ROUTE_STATE;
+		cmd_dispatch(s);
+		return;
+	}
+	if (s->caps & CAP_DEPRECATE_EOF) {
+		struct pkt_ok ok = {.status = s->status};
+
+		pkt_ok_write(&w, 1, 0xfe, s->caps, &ok);
+	} else {
+		pkt_eof_write(&w, 1, 0, s->status);
+	}
+	STAT_ADD(s->w->stat->local_answers, 1);
+	sess_cmd_clear(s);
+	if (!sess_send(s, buf, w.len))
+		sess_close(s, "write to client failed");
+}
+
+/* Commands about a prepared statement. */
+static void
+com_stmt(struct sess *s, const u8 *body, size_t len)
+{
+	struct cmd *c = &s->cmd;
+	u32 id = len >= 5 ? rd32(body + 1) : 0;
+	struct ps *ps = ps_get(s, id);
+
+	if (c->com == COM_STMT_CLOSE) {
+		ps_drop(s, id);
+		sess_cmd_clear(s);
+		return;
+	}
+	if (ps == NULL) {
+		cmd_fail(s, ERR_UNKNOWN_STMT, "Unknown prepared statement handler (%u) given to %s", id,
+		    c->com == COM_STMT_EXECUTE ? "mysqld_stmt_execute" :
+		    c->com == COM_STMT_RESET ? "mysqld_stmt_reset" : "mysqld_stmt_fetch");
+		return;
+	}
+	c->ps_id = id;
+	c->st = ps->text->st;
+	if (c->com == COM_STMT_RESET && !ps->long_data && !ps->cursor) {
+		local_ok(s);
+		return;
+	}
+	if (c->com == COM_STMT_FETCH && !ps->cursor) {
+		cmd_fail(s, ERR_UNKNOWN_STMT, "The statement (%u) has no open cursor.", id);
+		return;
+	}
+	if (c->com == COM_STMT_EXECUTE && len >= 6 && body[5] != 0) {
+		/* a cursor is a thing of the connection that opened it */
+		c->st.flags &= ~STMT_F_READ;
+		c->st.why = ROUTE_STATE;
+	}
+	if (c->com == COM_STMT_EXECUTE && !ps_execute_check(s, ps, body, len)) {
+		STAT_ADD(s->w->stat->bad_packets, 1);
+		cmd_fail(s, ERR_PROTO, "COM_STMT_EXECUTE of statement %u", id);
+		return;
+	}
+	c->ps = ps;
+	if (c->com == COM_STMT_EXECUTE)
+		keep_info(s, (const u8 *)ps->text->text, ps->text->len);
+	cmd_dispatch(s);
+}
+
+static void
+com_prepare(struct sess *s, const u8 *text, size_t len)
+{
+	struct istr *t;
+
+	if (s->ps_n >= PS_MAX) {
+		cmd_fail(s, ERR_LIMIT, "%u prepared statements in one session", PS_MAX);
+		return;
+	}
+	t = istr_get(&s->w->in, text, len);
+	if (t == NULL) {
+		cmd_fail(s, ERR_NOMEM, "prepared statement");
+		return;
+	}
+	if (!t->classified || t->lex_mode != sess_lex_mode(s)) {
+		classify(s, text, len, 0);
+		if (t->refs == 1 || !t->classified) {
+			t->st = s->cmd.st;
+			t->classified = true;
+			t->lex_mode = sess_lex_mode(s);
+		} else {
+			/* the same text under another sql_mode: too rare to keep two verdicts; nobody reads it
+			 * as less than it is */
+			t->st.flags &= ~STMT_F_READ;
+			t->st.flags |= s->cmd.st.flags & ~STMT_F_READ;
+			t->st.pins |= s->cmd.st.pins;
+			t->st.why = ROUTE_UNKNOWN;
+		}
+	}
+	/* what it is matters when it is executed; prepared it leaves nothing */
+	s->cmd.st = t->st;
+	s->cmd.st.pins = 0;
+	s->cmd.st.flags &= STMT_F_READ;
+	s->cmd.text = t;
+	keep_info(s, text, len);
+	cmd_dispatch(s);
+}
+
+static void
+com_init_db(struct sess *s)
+{
+	s->cmd.st.kind = STMT_USE;
+	s->cmd.st.why = ROUTE_STATE;
+	cmd_dispatch(s);
+}
+
+static void
+com_process_kill(struct sess *s, const u8 *body, size_t len)
+{
+	if (len < 5) {
+		cmd_fail(s, ERR_PROTO, "COM_PROCESS_KILL");
+		return;
+	}
+	local_kill(s, rd32(body + 1), 0);
+}
+
+/* One whole command; its bytes stay valid until this returns. */
+void
+cmd_packet(struct sess *s, const u8 *pkt, size_t len)
+{
+	const u8 *body = pkt + PKT_HDR;
+	size_t n = len - PKT_HDR;
+	struct shm_session *r = &s->w->srec[s->rec];
+	struct cmd *c = &s->cmd;
+
+	if (n == 0 || pkt[3] != 0) {
+		STAT_ADD(s->w->stat->bad_packets, 1);
+		log_limited(LOG_WARN_, "session %u %s@%s: %s", s->id, s->user, s->addr_text,
+		    n == 0 ? "empty command" : "packets out of order");
+		sess_error_close(s, 1, n == 0 ? ERR_PROTO : ERR_SEQ, n == 0 ? "empty command" : "packets out of order");
+		return;
+	}
+	memset(c, 0, sizeof *c);
+	c->com = body[0];
+	c->p = pkt;
+	c->len = len;
+	c->started = ev_now(&s->w->loop);
+	__atomic_store_n(&r->command, c->com, __ATOMIC_RELAXED);
+	__atomic_store_n(&r->statements, r->statements + 1, __ATOMIC_RELAXED);
+	STAT_ADD(s->w->stat->statements, 1);
+	if (sess_user(s) == NULL && c->com != COM_QUIT) {
+		sess_error_close(s, 1, ERR_REFUSED, "user %s is no longer configured", s->user);
+		return;
+	}
+	switch (c->com) {
+	case COM_QUIT:
+		sess_close(s, NULL);
+		break;
+	case COM_PING:
+		local_ok(s);
+		break;
+	case COM_QUERY:
+		com_query(s, body + 1, n - 1);
+		break;
+	case COM_INIT_DB:
+		com_init_db(s);
+		break;
+	case COM_STMT_PREPARE:
+		com_prepare(s, body + 1, n - 1);
+		break;
+	case COM_STMT_EXECUTE:
+	case COM_STMT_CLOSE:
+	case COM_STMT_RESET:
+	case COM_STMT_FETCH:
+	case COM_STMT_SEND_LONG_DATA:
+		com_stmt(s, body, n);
+		break;
+	case COM_SET_OPTION:
+		com_set_option(s, body, n);
+		break;
+	case COM_RESET_CONNECTION:
+		com_reset_connection(s);
+		break;
+	case COM_FIELD_LIST:
+	case COM_STATISTICS:
+		c->st.why = ROUTE_STATE;
+		cmd_dispatch(s);
+		break;
+	case COM_PROCESS_INFO:
+		local_processlist(s, false);
+		break;
+	case COM_PROCESS_KILL:
+		com_process_kill(s, body, n);
+		break;
+	default:
+		cmd_fail(s, ERR_UNKNOWN_COM, "command 0x%02x (%s)", c->com, com_word(c->com));
+	}
+}
+
+/* ---- statements longer than statement_buffer ---- */
+
+/* The beginning of a long statement is there: it is classified by it, goes to the primary, and its end is passed
+ * on as it comes. True: taken. */
+bool
+cmd_stream(struct sess *s, u8 **p, u8 *end)
+{
+	u8 *pkt = *p, *q = pkt;
+	u8 com = pkt[PKT_HDR];
+	size_t n = (size_t)(end - pkt);
+
+	if (com != COM_QUERY || pkt[3] != 0)
+		return false; /* others are read whole, up to max_packet_size */
+	if (n < s->w->cfg.r->margay.statement_buffer / 2)
+		return false; /* a little more of it first */
+	memset(&s->cmd, 0, sizeof s->cmd);
+	s->cmd.com = com;
+	s->cmd.started = ev_now(&s->w->loop);
+	s->cmd.p = pkt;
+	s->cmd.len = n;
+	classify(s, pkt + PKT_HDR + 1, MIN(n - PKT_HDR - 1, 65536), LEX_TRUNCATED);
+	s->cmd.st.pins |= 1u << PIN_LONG;
+	keep_info(s, pkt + PKT_HDR + 1, MIN(n - PKT_HDR - 1, 4096));
+	STAT_ADD(s->w->stat->statements, 1);
+	/* how far into its packets are we? */
+	while ((size_t)(end - q) >= PKT_HDR) {
+		u32 len = rd24(q);
+		size_t have = (size_t)(end - q) - PKT_HDR;
+
+		s->stream_more = len == PKT_MAX_BODY;
+		s->stream_seq = q[3];
+		if (have <= len) {
+			s->stream_left = len - have;
+			q = end;
+			break;
+		}
+		q += PKT_HDR + len;
+	}
+	s->cmd.len = (size_t)(q - pkt);
+	*p = q;
+	s->stream_body = s->cmd.len;
+	if (!cmd_save(s))
+		return true;
+	conn_pause(&s->conn, true);
+	cmd_dispatch(s);
+	return true;
+}
+
+void
+cmd_stream_more(struct sess *s, u8 **p, u8 *end)
+{
+	struct bconn *b = s->b;
+	u8 *start = *p;
+
+	while (s->stream_left > 0 || s->stream_more) {
+		if (s->stream_left == 0) {
+			if ((size_t)(end - *p) < PKT_HDR)
+				break;
+			if ((*p)[3] != (u8)(s->stream_seq + 1)) {
+				STAT_ADD(s->w->stat->bad_packets, 1);
+				sess_close(s, "packets out of order");
+				return;
+			}
+			s->stream_seq = (*p)[3];
+			s->stream_left = rd24(*p);
+			s->stream_more = s->stream_left == PKT_MAX_BODY;
+			*p += PKT_HDR;
+			s->stream_body += s->stream_left;
+			if (s->stream_body > s->w->cfg.r->margay.max_packet_size) {
+				sess_error_close(s, 1, ERR_PACKET_SIZE, "max_packet_size is %llu",
+				    (unsigned long long)s->w->cfg.r->margay.max_packet_size);
+				return;
+			}
+			continue;
+		}
+		size_t n = MIN(s->stream_left, (size_t)(end - *p));
+		if (n == 0)
+			break;
+		*p += n;
+		s->stream_left -= n;
+	}
+	struct iovec iov = {start, (size_t)(*p - start)};
+	if (*p > start && !bconn_send(b, &iov, 1, NULL, 0)) {
+		sess_close(s, "server lost while a long statement was being sent");
+		return;
+	}
+	if (s->stream_left == 0 && !s->stream_more)
+		sess_set_state(s, SESS_BUSY);
+	else
+		sess_backpressure(s);
+}
+
+/* ---- the account of a statement that has ended ---- */
+
+static void
+pins_of_transaction(struct sess *s, bool err)
+{
+	const struct stmt *st = &s->cmd.st;
+
+	if (err && (s->status & ST_AUTOCOMMIT) == 0)
+		s->in_trx = true; /* an ERR packet has no status flags: the statement may have opened one */
+	if (s->in_trx)
+		s->pins |= 1u << PIN_TRX;
+	else
+		s->pins &= ~(1ull << PIN_TRX);
+	if (st->kind == STMT_SET_TRX && !err)
+		s->pins |= 1u << PIN_NEXT_TRX;
+	else if (!s->in_trx && st->kind != STMT_SET && st->kind != STMT_USE && st->kind != STMT_SET_TRX && !err)
+		s->pins &= ~(1ull << PIN_NEXT_TRX);
+	if (st->kind == STMT_UNLOCK && !err)
+		s->pins &= ~(1ull << PIN_LOCK_TABLES);
+}
+
+/* Errors of statements that did nothing at all: they cannot have left state. */
+static bool
+did_nothing(u16 code)
+{
+	return code == 1064 || code == 1146 || code == 1054 || code == 1305 || code == 1046 || code == 1049 ||
+	    code == 1044 || code == 1142;
+}
+
+static void
+pins_of_state(struct sess *s, bool err)
+{
+	struct cmd *c = &s->cmd;
+	u64 transient = 1ull << PIN_TRX | 1ull << PIN_NEXT_TRX;
+	u64 pins = c->st.pins & ~transient;
+
+	if (c->com == COM_STMT_PREPARE || c->com == COM_INIT_DB)
+		pins = 0;
+	if (err && did_nothing(c->err_code))
+		pins = 0;
+	if (err && c->set_many)
+		pins |= 1u << PIN_SYSVAR;
+	if (!err && (c->st.flags & STMT_F_DML) != 0 && triggers_leave_state(s))
+		pins |= 1u << PIN_TRIGGER;
+	if (c->state_changed && pins == 0 && c->st.kind != STMT_SET && c->st.kind != STMT_USE)
+		pins |= 1u << PIN_STATE_CHANGE;
+	s->pins |= pins;
+}
+
+/* Is there something that the next statement may ask this connection for? */
+static void
+pins_of_diagnostics(struct sess *s, bool err)
+{
+	struct cmd *c = &s->cmd;
+
+	if (c->com == COM_QUERY || c->com == COM_STMT_EXECUTE) {
+		bool clears = (c->st.flags & STMT_F_TABLES) != 0 || c->st.kind == STMT_OTHER;
+		bool asks = (c->st.flags & STMT_F_DIAG) != 0;
+
+		if (err || c->warnings > 0)
+			s->diag_open = true;
+		else if (clears && !asks)
+			s->diag_open = false;
+		s->diag_calc = (c->st.flags & STMT_F_CALC_ROWS) != 0;
+	} else if (err) {
+		s->diag_open = true;
+	}
+	if (s->diag_open || s->diag_calc || s->insert_id_open || s->keeps_diag)
+		s->pins |= 1u << PIN_DIAGNOSTICS;
+	else
+		s->pins &= ~(1ull << PIN_DIAGNOSTICS);
+}
+
+static void
+account_writes(struct sess *s, bool err)
+{
+	struct cmd *c = &s->cmd;
+
+	if (c->gtid_seen) {
+		s->wrote = true;
+		s->gtid_known = true;
+	} else if (!err && !s->in_trx && c->to_primary &&
+	    (c->affected > 0 || c->st.kind == STMT_DDL || c->st.kind == STMT_CALL)) {
+		/* changed, and the server gave no GTID: no replica can be known to have it */
+		s->wrote = true;
+		s->gtid_known = false;
+	}
+}
+
+/* The reply's last byte is on its way to the client. */
+void
+cmd_finished(struct sess *s)
+{
+	struct bconn *b = s->b;
+	struct worker *w = s->w;
+	bool err = s->cmd.err_code != 0, release = (s->cmd.st.flags & STMT_F_RELEASE) != 0 && !err;
+	u64 d = ev_now(&w->loop) - s->cmd.started;
+
+	shm_hist_add(&w->seg->hist[SHM_HIST_statement], d);
+	STAT_ADD(w->sstat[b->srv->id].time_ns, d);
+	if (err)
+		STAT_ADD(w->sstat[b->srv->id].errors, 1);
+	account_writes(s, err);
+	pins_of_transaction(s, err);
+	pins_of_state(s, err);
+	pins_of_diagnostics(s, err);
+	bconn_set_state(b, BCONN_LINKED);
+	b->status = (u16)((b->status & ~ST_IN_TRANS) | (s->in_trx ? ST_IN_TRANS : 0));
+	bool login = s->cmd.login;
+	sess_cmd_clear(s);
+	if (s->pins != 0) {
+		sess_record_pin(s);
+	} else {
+		sess_record_pin(s);
+		bconn_unlink(b);
+		bpool_give(b);
+	}
+	if (s->state >= SESS_CLOSING)
+		return;
+	if (login) {
+		if (err)
+			sess_close_when_sent(s);
+		else
+			login_finish(s, true);
+		return;
+	}
+	if (release) {
+		sess_close_when_sent(s);
+		return;
+	}
+	sess_set_state(s, SESS_READY);
+	if (s->conn.held_len > 0 || s->conn.paused)
+		sess_resume(s);
+}

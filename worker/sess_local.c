@@ -1,0 +1,240 @@
+/* worker/sess_local.c: what Margay answers itself: the process list, KILL, ROW_COUNT() and FOUND_ROWS() of a
+ * statement whose connection has been given back. Runs in a worker.
+ */
+#include "base/str.h"
+#include "worker/sess.h"
+
+#define ROW_MAX 1024 /* one row of the process list: its fields are bounded by the record */
+
+static void
+finish(struct sess *s, bool ok)
+{
+	STAT_ADD(s->w->stat->local_answers, 1);
+	sess_cmd_clear(s);
+	if (!ok)
+		sess_close(s, "write to client failed");
+	else if (s->state == SESS_WAIT)
+		sess_set_state(s, SESS_READY);
+}
+
+/* ---- SHOW PROCESSLIST ---- */
+
+static const char *
+state_text(const struct shm_session *r)
+{
+	switch (r->state) {
+	case SESS_WAIT:
+		return "waiting for a connection";
+	case SESS_BUSY:
+		return "running";
+	case SESS_STREAM:
+		return "receiving";
+	case SESS_LOGIN:
+	case SESS_SWITCH:
+		return "login";
+	default:
+		return "";
+	}
+}
+
+static struct slice
+text_slice(const char *t)
+{
+	return (struct slice){(const u8 *)t, strlen(t)};
+}
+
+static void
+process_row(struct rset *rs, const struct shm_session *r, u64 now, bool full)
+{
+	char id[16], secs[24];
+	struct slice v[9];
+	bool runs = r->state == SESS_BUSY || r->state == SESS_WAIT || r->state == SESS_STREAM;
+	const char *command = r->state == SESS_LOGIN || r->state == SESS_SWITCH ? "Connect" :
+	    runs ? com_word(r->command) : "Sleep";
+	size_t info = strnlen(r->info, sizeof r->info);
+
+	snprintf(id, sizeof id, "%u", r->id);
+	snprintf(secs, sizeof secs, "%llu", (unsigned long long)(now > r->since ? (now - r->since) / 1000000000u : 0));
+	v[0] = text_slice(id);
+	v[1] = text_slice(r->user[0] != '\0' ? r->user : "unauthenticated user");
+	v[2] = text_slice(r->addr);
+	v[3] = r->db[0] != '\0' ? text_slice(r->db) : (struct slice){NULL, 0};
+	v[4] = text_slice(command);
+	v[5] = text_slice(secs);
+	v[6] = text_slice(state_text(r));
+	v[7] = runs && info > 0 ? (struct slice){(const u8 *)r->info, full ? info : MIN(info, 100)} : (struct slice){NULL, 0};
+	v[8] = text_slice("0.000");
+	rset_row(rs, v, 9);
+}
+
+/* Sessions of all workers of this epoch: the user's own, or all for a process_admin. */
+void
+local_processlist(struct sess *s, bool full)
+{
+	struct worker *w = s->w;
+	u8 buf[4096];
+	struct wr wr = wr_init(buf, sizeof buf);
+	struct rset rs;
+	bool ok;
+	const struct cfg_user *u = sess_user(s);
+	bool all = u != NULL && u->process_admin;
+
+	rset_begin(&rs, &wr, 1, s->caps, s->status, 9);
+	rset_column_int(&rs, "Id");
+	rset_column_str(&rs, "User", 128);
+	rset_column_str(&rs, "Host", 64);
+	rset_column_str(&rs, "db", 64);
+	rset_column_str(&rs, "Command", 16);
+	rset_column_int(&rs, "Time");
+	rset_column_str(&rs, "State", 64);
+	rset_column_str(&rs, "Info", 100);
+	rset_column_str(&rs, "Progress", 8);
+	rset_columns_end(&rs);
+	ok = !wr.bad && sess_send(s, buf, wr.len);
+	for (u32 i = 0; ok && i < w->nworkers; i++) {
+		const struct shm_seg_worker *seg = i == w->slot ? w->seg : w->peer[i];
+		const struct shm_session *tab = shm_worker_sessions(seg);
+
+		if (__atomic_load_n(&shm_master_workers(w->names)[i].pid, __ATOMIC_RELAXED) == 0)
+			continue;
+		for (u32 k = 0; ok && k < seg->max_sessions; k++) {
+			struct shm_session r;
+
+			if (__atomic_load_n(&tab[k].id, __ATOMIC_RELAXED) == 0 ||
+			    seq_read(&tab[k].seq, &r, &tab[k], sizeof r) != 0 || r.id == 0)
+				continue;
+			r.user[sizeof r.user - 1] = r.addr[sizeof r.addr - 1] = r.db[sizeof r.db - 1] = '\0';
+			if (!all && strcmp(r.user, s->user) != 0)
+				continue;
+			wr.len = 0;
+			process_row(&rs, &r, ev_now(&w->loop), full);
+			ok = !wr.bad && sess_send(s, buf, wr.len);
+		}
+	}
+	wr.len = 0;
+	rset_end(&rs, 0);
+	finish(s, ok && sess_send(s, buf, wr.len));
+}
+
+/* ---- KILL ---- */
+
+/* Ends a session of this worker, or what it runs. by: session that asked, for the log. */
+void
+local_kill_session(struct worker *w, u32 id, bool query_only, u32 by)
+{
+	struct sess *t = sess_by_id(w, id);
+
+	if (t == NULL || t->state >= SESS_CLOSING)
+		return;
+	STAT_ADD(w->stat->kills, 1);
+	log_info("session %u %s@%s: KILL%s by session %u", id, t->user, t->addr_text, query_only ? " QUERY" : "", by);
+	if (t->state == SESS_WAIT) {
+		if (query_only)
+			cmd_fail(t, ERR_INTERRUPTED, "KILL QUERY while waiting for a connection");
+		else
+			sess_error_close(t, 1, ERR_KILLED, "KILL");
+		return;
+	}
+	if (t->b != NULL && t->b->state == BCONN_BUSY) {
+		t->cmd.kill_sent = true;
+		t->cmd.read = false;
+		bconn_kill(t->b, t, query_only);
+	}
+	if (!query_only)
+		sess_close(t, "KILL");
+}
+
+void
+local_kill(struct sess *s, u64 id, u32 flags)
+{
+	struct worker *w = s->w;
+	u32 slot = link_session_slot((u32)id), found = 0;
+	struct shm_session r;
+	bool query = (flags & STMT_F_KILL_QUERY) != 0;
+	const struct shm_seg_worker *seg;
+
+	if (id > UINT32_MAX || !link_session_is_ours((u32)id, w->instance, w->epoch) || slot >= w->nworkers) {
+		cmd_fail(s, ERR_NO_SUCH_THREAD, "Unknown thread id: %llu", (unsigned long long)id);
+		return;
+	}
+	seg = slot == w->slot ? w->seg : w->peer[slot];
+	const struct shm_session *tab = shm_worker_sessions(seg);
+	for (u32 k = 0; k < seg->max_sessions && !found; k++)
+		if (__atomic_load_n(&tab[k].id, __ATOMIC_RELAXED) == (u32)id &&
+		    seq_read(&tab[k].seq, &r, &tab[k], sizeof r) == 0)
+			found = r.id == (u32)id;
+	if (!found) {
+		cmd_fail(s, ERR_NO_SUCH_THREAD, "Unknown thread id: %llu", (unsigned long long)id);
+		return;
+	}
+	r.user[sizeof r.user - 1] = '\0';
+	const struct cfg_user *u = sess_user(s);
+	if (strcmp(r.user, s->user) != 0 && (u == NULL || !u->process_admin)) {
+		cmd_fail(s, ERR_KILL_DENIED, "You are not owner of thread %llu", (unsigned long long)id);
+		return;
+	}
+	if ((u32)id == s->id) {
+		/* as a server does: the answer is the error itself */
+		if (query)
+			cmd_fail(s, ERR_INTERRUPTED, "KILL QUERY of itself");
+		else
+			sess_error_close(s, 1, ERR_KILLED, "KILL of itself");
+		return;
+	}
+	if (slot == w->slot) {
+		local_kill_session(w, (u32)id, query, s->id);
+	} else {
+		struct link_kill k = {.id = (u32)id,
+		    .query_only = query,
+		    .deadline = ev_now(&w->loop) + 5000 * MS_NS, /* later the id may be another's */
+		    .by = s->id};
+
+		if (link_send(w->inboxes[slot], LINK_KILL, &k, sizeof k, NULL, 0) != 0) {
+			cmd_fail(s, ERR_AGAIN, "KILL could not be handed to worker %u", slot);
+			return;
+		}
+	}
+	finish(s, sess_ok(s, 1));
+}
+
+/* ---- ROW_COUNT() and FOUND_ROWS() by themselves ---- */
+
+static bool
+is_call(const struct sess *s, const char *fn)
+{
+	const u8 *t = s->cmd.p + PKT_HDR + 1;
+	size_t len = s->cmd.len - PKT_HDR - 1, n = strlen(fn);
+
+	while (len > 0 && (t[len - 1] == ' ' || t[len - 1] == ';' || t[len - 1] == '\n'))
+		len--;
+	return len == 7 + n && slice_ieq(t, 7, "select ") && slice_ieq(t + 7, n, fn);
+}
+
+bool
+local_row_count(struct sess *s)
+{
+	u8 buf[512];
+	char v[24], name[16];
+	struct wr wr = wr_init(buf, sizeof buf);
+	struct rset rs;
+
+	if (s->cmd.com != COM_QUERY)
+		return false;
+	if (is_call(s, "row_count()"))
+		snprintf(v, sizeof v, "%lld", (long long)s->row_count);
+	else if (is_call(s, "found_rows()"))
+		snprintf(v, sizeof v, "%llu", (unsigned long long)s->found_rows);
+	else
+		return false;
+	str_copy_slice(name, sizeof name, s->cmd.p + PKT_HDR + 8, is_call(s, "row_count()") ? 11 : 12);
+	struct slice row = text_slice(v);
+	rset_begin(&rs, &wr, 1, s->caps, s->status, 1);
+	rset_column_int(&rs, name);
+	rset_columns_end(&rs);
+	rset_row(&rs, &row, 1);
+	rset_end(&rs, 0);
+	s->row_count = -1;
+	s->found_rows = 1;
+	finish(s, !wr.bad && sess_send(s, buf, wr.len));
+	return true;
+}

@@ -1,0 +1,438 @@
+/* worker/sess_login.c: greeting, handshake response, mysql_native_password, and the limits that a client must
+ * pass. Runs in a worker.
+ */
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <xxhash.h>
+#include "base/str.h"
+#include "proto/auth.h"
+#include "proto/handshake.h"
+#include "worker/sess.h"
+
+/* Before any server was seen and if server_version is not set. */
+#define VERSION_UNKNOWN "10.11.0-MariaDB"
+
+static void
+peer_address(struct sess *s)
+{
+	struct sockaddr_storage ss;
+	socklen_t len = sizeof ss;
+	char ip[INET6_ADDRSTRLEN] = "?";
+	u32 port = 0;
+
+	s->addr_family = 1;
+	str_copy(s->addr_text, sizeof s->addr_text, "unix");
+	if (getpeername(s->conn.io.fd, (struct sockaddr *)&ss, &len) != 0)
+		return;
+	if (ss.ss_family == AF_INET) {
+		const struct sockaddr_in *a = (const struct sockaddr_in *)(const void *)&ss;
+
+		s->addr_family = 4;
+		memcpy(s->addr, &a->sin_addr, 4);
+		inet_ntop(AF_INET, &a->sin_addr, ip, sizeof ip);
+		port = ntohs(a->sin_port);
+		snprintf(s->addr_text, sizeof s->addr_text, "%s:%u", ip, port);
+	} else if (ss.ss_family == AF_INET6) {
+		const struct sockaddr_in6 *a = (const struct sockaddr_in6 *)(const void *)&ss;
+
+		s->addr_family = 6;
+		memcpy(s->addr, &a->sin6_addr, 16);
+		inet_ntop(AF_INET6, &a->sin6_addr, ip, sizeof ip);
+		port = ntohs(a->sin6_port);
+		snprintf(s->addr_text, sizeof s->addr_text, "[%s]:%u", ip, port);
+	}
+}
+
+/* What clients are greeted with: the option, or the least version of the servers seen. Compares the numbers
+ * before the first character that is neither digit nor dot. */
+static u64
+version_number(const char *v)
+{
+	u64 n[3] = {0};
+	int i = 0;
+
+	if (strncmp(v, "5.5.5-", 6) == 0) /* MariaDB 10 says so to old replicas */
+		v += 6;
+	for (; *v != '\0' && i < 3; v++) {
+		if (*v >= '0' && *v <= '9')
+			n[i] = n[i] * 10 + (u64)(*v - '0');
+		else if (*v == '.')
+			i++;
+		else
+			break;
+	}
+	return n[0] * 1000000 + n[1] * 1000 + n[2];
+}
+
+static void
+greeting_version(struct worker *w, char *buf, size_t size)
+{
+	const char *conf = cfg_text(&w->cfg, w->cfg.r->margay.server_version);
+
+	if (conf[0] != '\0') {
+		str_copy(buf, size, conf);
+	} else {
+		if (w->version[0] == '\0' || ev_now(&w->loop) > w->version_until) {
+			str_copy(w->version, sizeof w->version, VERSION_UNKNOWN);
+			bool any = false;
+
+			for (u32 i = 0; i < w->max_servers; i++) {
+				struct shm_srvhealth d;
+
+				if (!w->srv[i].configured || srv_detail_read(&w->health->servers[i], &d) != 0 ||
+				    d.version[0] == '\0')
+					continue;
+				d.version[sizeof d.version - 1] = '\0';
+				if (!any || version_number(d.version) < version_number(w->version))
+					str_copy(w->version, sizeof w->version, d.version);
+				any = true;
+			}
+			w->version_until = ev_now(&w->loop) + (any ? 10000 : 100) * MS_NS;
+		}
+		str_copy(buf, size, w->version);
+	}
+	/* MariaDB 10 greets with the prefix; clients of MariaDB take it off and know then what it is */
+	u64 n = version_number(buf);
+	if (n >= 10000000 && n < 11000000 && strncmp(buf, "5.5.5-", 6) != 0 && strstr(buf, "MariaDB") != NULL) {
+		char t[80];
+
+		str_copy(t, sizeof t, buf);
+		snprintf(buf, size, "5.5.5-%s", t);
+	}
+}
+
+/* ---- limits across workers: each worker counts its own clients and reads the others' counts. It counts
+ * itself in first and then looks, so the limit is never exceeded ---- */
+
+u64
+worker_clients_all(const struct worker *w)
+{
+	u64 n = w->nsess;
+
+	for (u32 i = 0; i < w->nworkers; i++)
+		if (i != w->slot && w->peer[i] != NULL &&
+		    __atomic_load_n(&shm_master_workers(w->names)[i].pid, __ATOMIC_RELAXED) != 0)
+			n += STAT_GET(w->peer[i]->stat.clients);
+	return n;
+}
+
+static struct shm_addrcount *
+addr_cell(struct shm_addrcount *t, u32 n, u64 hash, bool claim)
+{
+	for (u32 k = 0; k < 64; k++) {
+		struct shm_addrcount *c = &t[(hash + k) % n];
+		u64 h = __atomic_load_n(&c->hash, __ATOMIC_ACQUIRE);
+
+		if (h == hash)
+			return c;
+		if (claim && (h == 0 || __atomic_load_n(&c->count, __ATOMIC_RELAXED) == 0)) {
+			__atomic_store_n(&c->hash, hash, __ATOMIC_RELEASE);
+			return c;
+		}
+		if (!claim && h == 0)
+			return NULL;
+	}
+	return NULL;
+}
+
+static u64
+addr_count_all(struct worker *w, u64 hash)
+{
+	u64 n = 0;
+
+	for (u32 i = 0; i < w->nworkers; i++) {
+		const struct shm_seg_worker *seg = i == w->slot ? w->seg : w->peer[i];
+
+		if (seg == NULL || __atomic_load_n(&shm_master_workers(w->names)[i].pid, __ATOMIC_RELAXED) == 0)
+			continue;
+		struct shm_addrcount *c = addr_cell(shm_worker_addrs(seg), seg->max_addrs, hash, false);
+		if (c != NULL)
+			n += __atomic_load_n(&c->count, __ATOMIC_SEQ_CST);
+	}
+	return n;
+}
+
+static u64
+user_count_all(struct worker *w, u32 user_id)
+{
+	u64 n = 0;
+
+	for (u32 i = 0; i < w->nworkers; i++) {
+		const struct shm_seg_worker *seg = i == w->slot ? w->seg : w->peer[i];
+
+		if (seg != NULL && __atomic_load_n(&shm_master_workers(w->names)[i].pid, __ATOMIC_RELAXED) != 0)
+			n += __atomic_load_n(&shm_worker_users(seg)[user_id], __ATOMIC_SEQ_CST);
+	}
+	return n;
+}
+
+void
+login_counts_drop(struct sess *s)
+{
+	struct worker *w = s->w;
+
+	if (s->counted_user)
+		__atomic_fetch_sub(&w->users[s->counted_user_id], 1, __ATOMIC_SEQ_CST);
+	if (s->counted_addr) {
+		struct shm_addrcount *c = addr_cell(w->addrs, w->seg->max_addrs, s->addr_hash, false);
+
+		if (c != NULL)
+			__atomic_fetch_sub(&c->count, 1, __ATOMIC_SEQ_CST);
+	}
+	s->counted_user = s->counted_addr = false;
+}
+
+static bool
+count_address(struct sess *s)
+{
+	struct worker *w = s->w;
+	u64 limit = w->cfg.r->margay.max_clients_per_address;
+
+	if (s->addr_family == 1)
+		return true;
+	s->addr_hash = XXH3_64bits(s->addr, sizeof s->addr) | 1;
+	struct shm_addrcount *c = addr_cell(w->addrs, w->seg->max_addrs, s->addr_hash, true);
+	if (c == NULL)
+		return true;
+	__atomic_fetch_add(&c->count, 1, __ATOMIC_SEQ_CST);
+	s->counted_addr = true;
+	if (limit == 0 || addr_count_all(w, s->addr_hash) <= limit)
+		return true;
+	STAT_ADD(w->stat->refused_limit, 1);
+	sess_error_close(s, 0, ERR_ADDR_LIMIT, "%s has max_clients_per_address = %llu", s->addr_text,
+	    (unsigned long long)limit);
+	return false;
+}
+
+void
+login_greet(struct sess *s)
+{
+	struct worker *w = s->w;
+	u8 buf[256];
+	char version[80];
+	struct wr wr = wr_init(buf, sizeof buf);
+
+	peer_address(s);
+	sess_record(s);
+	u64 all = worker_clients_all(w), max = w->cfg.r->margay.max_clients;
+	if (all > max) {
+		STAT_ADD(w->stat->refused_limit, 1);
+		sess_error_close(s, 0, ERR_TOO_MANY, "max_clients = %llu", (unsigned long long)max);
+		return;
+	}
+	if (!count_address(s))
+		return;
+	if (auth_scramble_new(s->scramble) != 0) {
+		sess_error_close(s, 0, ERR_SYSTEM, "no random numbers");
+		return;
+	}
+	greeting_version(w, version, sizeof version);
+	struct hs_greeting g = {
+	    .protocol = 10,
+	    .version = {(const u8 *)version, strlen(version)},
+	    .thread_id = s->id,
+	    .caps = CAPS_CLIENT,
+	    .charset = 45, /* utf8mb4_general_ci: a client names its own */
+	    .status = ST_AUTOCOMMIT,
+	    .plugin = {(const u8 *)"mysql_native_password", 21},
+	};
+	memcpy(g.scramble, s->scramble, sizeof g.scramble);
+	hs_greeting_write(&wr, &g);
+	AZ(wr.bad);
+	sess_set_state(s, SESS_LOGIN);
+	if (!sess_send(s, buf, wr.len))
+		sess_close(s, "greeting could not be sent");
+}
+
+/* ---- the response ---- */
+
+static void
+denied(struct sess *s, bool with_password)
+{
+	struct worker *w = s->w;
+
+	STAT_ADD(w->stat->logins_failed, 1);
+	log_limited(LOG_WARN_, "login refused: user %s from %s (using password: %s)", s->user, s->addr_text,
+	    with_password ? "YES" : "NO");
+	char host[56];
+	str_copy(host, sizeof host, s->addr_text);
+	char *colon = strrchr(host, ':');
+	if (colon != NULL)
+		*colon = '\0';
+	sess_error_close(s, s->next_seq, ERR_ACCESS, "Access denied for user '%s'@'%s' (using password: %s)",
+	    s->user, s->addr_family == 1 ? "localhost" : host, with_password ? "YES" : "NO");
+}
+
+/* Checks the answer to the scramble; learns SHA1(password), which logs in at the servers. */
+static bool
+check_password(struct sess *s, const struct cfg_user *u, struct slice token)
+{
+	const char *pw = cfg_secret_text(&s->w->cfg, u->password);
+	u8 stage2[20];
+
+	if (pw[0] == '\0') {
+		s->has_password = false;
+		return token.len == 0;
+	}
+	if (token.len != 20)
+		return false;
+	s->has_password = true;
+	if (pw[0] == '*' && strlen(pw) == 41 && auth_hash_parse(pw, stage2) == 0)
+		return auth_native_check(token.p, stage2, s->scramble, s->stage1);
+	auth_native_stage1(pw, strlen(pw), s->stage1);
+	auth_native_stage2(s->stage1, stage2);
+	u8 stage1[20];
+	return auth_native_check(token.p, stage2, s->scramble, stage1);
+}
+
+static bool
+user_limit(struct sess *s, const struct cfg_user *u)
+{
+	struct worker *w = s->w;
+	u64 limit = u->max_connections != 0 ? u->max_connections : w->cfg.r->margay.max_clients_per_user;
+
+	if (u->id >= w->seg->max_users)
+		return true;
+	s->counted_user_id = u->id;
+	__atomic_fetch_add(&w->users[u->id], 1, __ATOMIC_SEQ_CST);
+	s->counted_user = true;
+	if (limit == 0 || user_count_all(w, u->id) <= limit)
+		return true;
+	STAT_ADD(w->stat->refused_limit, 1);
+	sess_error_close(s, s->next_seq, ERR_USER_LIMIT, "user %s has max_connections = %llu", s->user,
+	    (unsigned long long)limit);
+	return false;
+}
+
+/* The database that the handshake names must exist for the user, as at a server: a connection that is in it
+ * says so at once, else one is asked. */
+static void
+login_database(struct sess *s)
+{
+	struct stmt st = {.kind = STMT_USE, .why = ROUTE_STATE, .flags = STMT_F_READ};
+	size_t n = strlen(s->login_db->text);
+	u8 pkt[PKT_HDR + 1 + 256];
+
+	s->cmd.com = COM_INIT_DB;
+	s->cmd.login = true;
+	s->cmd.st = st;
+	s->cmd.started = ev_now(&s->w->loop);
+	wr24(pkt, (u32)n + 1);
+	pkt[3] = 0;
+	pkt[4] = COM_INIT_DB;
+	memcpy(pkt + 5, s->login_db->text, n);
+	s->cmd.p = pkt;
+	s->cmd.len = PKT_HDR + 1 + n;
+	cmd_dispatch(s);
+}
+
+void
+login_finish(struct sess *s, bool ok)
+{
+	if (!ok)
+		return;
+	s->logged_in = true;
+	STAT_ADD(s->w->stat->logins, 1);
+	sess_record(s);
+	if (s->state != SESS_READY)
+		sess_set_state(s, SESS_READY);
+	if (!sess_ok(s, s->next_seq))
+		sess_close(s, "write to client failed");
+	/* a driver may send its first statement with its login */
+	else if (s->conn.held_len > 0)
+		sess_resume(s);
+}
+
+static void
+authenticated(struct sess *s, struct slice token)
+{
+	struct worker *w = s->w;
+	const struct cfg_user *u = sess_user(s);
+
+	if (u == NULL || !check_password(s, u, token)) {
+		denied(s, token.len > 0);
+		return;
+	}
+	if (!cfg_net_allows(&w->cfg, u, s->addr_family, s->addr)) {
+		STAT_ADD(w->stat->refused_network, 1);
+		log_limited(LOG_WARN_, "login refused: user %s from %s: not in allow_from", s->user, s->addr_text);
+		sess_error_close(s, s->next_seq, ERR_NETWORK, "user %s, address %s", s->user, s->addr_text);
+		return;
+	}
+	if (!user_limit(s, u))
+		return;
+	if (s->login_db == NULL && u->default_schema.off != 0)
+		s->login_db = istr_get(&w->in, cfg_text(&w->cfg, u->default_schema), u->default_schema.len);
+	if (s->login_db != NULL)
+		login_database(s);
+	else
+		login_finish(s, true);
+}
+
+static void
+bad_handshake(struct sess *s)
+{
+	STAT_ADD(s->w->stat->bad_packets, 1);
+	log_limited(LOG_WARN_, "malformed handshake from %s", s->addr_text);
+	sess_error_close(s, s->next_seq, ERR_PROTO, "handshake");
+}
+
+static void
+login_response(struct sess *s, const u8 *body, size_t len)
+{
+	struct hs_response r;
+
+	if (hs_response_parse(body, len, CAPS_CLIENT, &r) != 0 || r.ssl_request) {
+		bad_handshake(s);
+		return;
+	}
+	s->caps = r.caps;
+	s->collation = r.charset != 0 ? r.charset : 45;
+	if (r.user.len >= sizeof s->user || r.db.len > 192) {
+		bad_handshake(s);
+		return;
+	}
+	str_copy_slice(s->user, sizeof s->user, r.user.p != NULL ? (const void *)r.user.p : "", r.user.len);
+	s->user_gen = UINT64_MAX;
+	if (r.db.len > 0) {
+		s->login_db = istr_get(&s->w->in, r.db.p, r.db.len);
+		if (s->login_db == NULL) {
+			sess_close(s, "out of memory");
+			return;
+		}
+	}
+	if ((r.caps & CAP_PLUGIN_AUTH) != 0 && r.plugin.len > 0 &&
+	    !slice_eq(r.plugin.p, r.plugin.len, "mysql_native_password", 21)) {
+		u8 buf[128];
+		struct wr w = wr_init(buf, sizeof buf);
+
+		if (auth_scramble_new(s->scramble) != 0) {
+			sess_close(s, "no random numbers");
+			return;
+		}
+		hs_auth_switch_write(&w, s->next_seq, "mysql_native_password", s->scramble);
+		AZ(w.bad);
+		sess_set_state(s, SESS_SWITCH);
+		if (!sess_send(s, buf, w.len))
+			sess_close(s, "write to client failed");
+		return;
+	}
+	authenticated(s, r.auth);
+}
+
+void
+login_packet(struct sess *s, const u8 *body, size_t len, u8 seq)
+{
+	u8 want = s->state == SESS_LOGIN ? 1 : (u8)(s->next_seq + 1);
+
+	s->next_seq = (u8)(seq + 1);
+	if (seq != want) {
+		bad_handshake(s);
+		return;
+	}
+	if (s->state == SESS_LOGIN)
+		login_response(s, body, len);
+	else
+		authenticated(s, (struct slice){body, len});
+}

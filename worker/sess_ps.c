@@ -1,0 +1,152 @@
+/* worker/sess_ps.c: the client's prepared statements. The client has ids of its own; where a statement runs, it is
+ * prepared when it is first needed there, and known by that connection's id. Runs in a worker.
+ */
+#include "worker/sess.h"
+
+struct ps *
+ps_get(struct sess *s, u32 id)
+{
+	if (id == 0 || id > s->ps_cap || s->ps[id - 1].text == NULL)
+		return NULL;
+	return &s->ps[id - 1];
+}
+
+u32
+ps_new(struct sess *s, struct istr *text, u16 nparams)
+{
+	u32 i;
+
+	for (i = 0; i < s->ps_cap && s->ps[i].text != NULL; i++)
+		continue;
+	if (i == s->ps_cap) {
+		u32 cap = MAX(4, s->ps_cap * 2);
+		struct ps *p = realloc(s->ps, cap * sizeof *p);
+
+		if (p == NULL)
+			return 0;
+		memset(p + s->ps_cap, 0, (cap - s->ps_cap) * sizeof *p);
+		s->ps = p;
+		s->ps_cap = cap;
+	}
+	s->ps[i] = (struct ps){.text = istr_ref(text),
+	    .db = istr_ref(s->db),
+	    .set = settings_ref(s->set),
+	    .nparams = nparams};
+	s->ps_n++;
+	return i + 1;
+}
+
+void
+ps_drop(struct sess *s, u32 id)
+{
+	struct ps *p = ps_get(s, id);
+
+	if (p == NULL)
+		return;
+	if ((p->cursor || p->long_data) && s->b != NULL) {
+		/* the cursor is closed with the statement: the connection's own copy goes too */
+		struct bps *b = bps_find(s->b, p->text, p->db, p->set);
+
+		if (b != NULL)
+			bps_drop(s->b, b);
+		if (p->cursor)
+			s->pins &= ~(1ull << PIN_CURSOR);
+		if (p->long_data)
+			s->pins &= ~(1ull << PIN_LONG_DATA);
+	}
+	istr_put(&s->w->in, p->text);
+	istr_put(&s->w->in, p->db);
+	settings_put(&s->w->in, p->set);
+	free(p->types);
+	memset(p, 0, sizeof *p);
+	s->ps_n--;
+}
+
+void
+ps_drop_all(struct sess *s)
+{
+	for (u32 i = 0; i < s->ps_cap; i++)
+		ps_drop(s, i + 1);
+	free(s->ps);
+	s->ps = NULL;
+	s->ps_cap = 0;
+}
+
+bool
+ps_execute_check(struct sess *s, struct ps *ps, const u8 *body, size_t len)
+{
+	struct ps_execute x;
+
+	(void)s;
+	if (ps_execute_parse(body, len, ps->nparams, &x) != 0)
+		return false;
+	if (ps->nparams == 0)
+		return true;
+	if (x.new_params == 0)
+		return ps->types != NULL || ps->long_data;
+	if (ps->types == NULL)
+		ps->types = malloc(x.types_len);
+	if (ps->types == NULL)
+		return false;
+	memcpy(ps->types, x.types, x.types_len);
+	return true;
+}
+
+/* Writes COM_STMT_EXECUTE anew with types, which the client left out since it has sent them before, but not on
+ * this connection. The body stays below one packet or the client would have split it itself. */
+static bool
+send_with_types(struct sess *s, struct bconn *b, const struct bps *bp, struct ps *ps)
+{
+	const u8 *pkt = s->cmd.p;
+	size_t head = PKT_HDR + 10 + (ps->nparams + 7u) / 8 + 1; /* up to new_params and with it */
+	u8 one = 1, exp = EXP_CLIENT;
+	union {
+		const u8 *c;
+		u8 *v;
+	} u = {pkt};
+	size_t body = s->cmd.len - PKT_HDR + 2u * ps->nparams;
+
+	if (s->cmd.len < head || body >= PKT_MAX_BODY)
+		return false;
+	u8 *h = malloc(head);
+	if (h == NULL)
+		return false;
+	memcpy(h, pkt, head);
+	wr24(h, (u32)body);
+	wr32(h + PKT_HDR + 1, bp->id);
+	h[head - 1] = one;
+	struct iovec iov[3] = {{h, head}, {ps->types, 2u * ps->nparams}, {u.v + head, s->cmd.len - head}};
+	bool ok = bconn_send(b, iov, 3, &exp, 1);
+	free(h);
+	return ok;
+}
+
+bool
+ps_execute_send(struct sess *s, struct bconn *b)
+{
+	struct ps *ps = s->cmd.ps;
+	struct bps *bp = bps_find(b, ps->text, ps->db, ps->set);
+	u8 exp = EXP_CLIENT, head[PKT_HDR + 5];
+	bool reply = s->cmd.com != COM_STMT_SEND_LONG_DATA;
+	union {
+		const u8 *c;
+		u8 *v;
+	} u = {s->cmd.p};
+
+	if (bp == NULL || s->cmd.len < sizeof head)
+		return false;
+	if (s->cmd.com == COM_STMT_EXECUTE && ps->nparams > 0) {
+		bool has_types = s->cmd.p[PKT_HDR + 10 + (ps->nparams + 7u) / 8] != 0;
+
+		if (has_types)
+			bps_types_set(bp, ps->types);
+		else if (bp->types == NULL || memcmp(bp->types, ps->types, 2u * ps->nparams) != 0) {
+			bps_types_set(bp, ps->types);
+			return send_with_types(s, b, bp, ps);
+		}
+	}
+	memcpy(head, s->cmd.p, sizeof head);
+	wr32(head + PKT_HDR + 1, bp->id);
+	struct iovec iov[2] = {{head, sizeof head}, {u.v + sizeof head, s->cmd.len - sizeof head}};
+	return bconn_send(b, iov, iov[1].iov_len > 0 ? 2 : 1, &exp, reply ? 1 : 0);
+}

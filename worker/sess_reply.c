@@ -1,0 +1,491 @@
+/* worker/sess_reply.c: a server's reply on its way to the client: bytes pass as they are; the packets that tell about the
+ * session (OK, ERR, ends of results) are read, and changed where the client's protocol or its virtual session
+ * differs from the connection's. Runs in a worker; the hottest code of all.
+ */
+#include "base/str.h"
+#include "worker/sess.h"
+
+#define OUT_IOV 32
+#define SCRATCH 2048 /* packets written anew between two flushes */
+
+struct out {
+	struct iovec iov[OUT_IOV];
+	int n;
+	size_t bytes;
+	u8 scratch[SCRATCH];
+	size_t used;
+};
+
+static bool
+out_flush(struct sess *s, struct out *o)
+{
+	bool ok = true;
+
+	if (o->n > 0) {
+		STAT_ADD(s->w->stat->bytes_to_clients, o->bytes);
+		s->cmd.sent_any = true;
+		ok = conn_writev(&s->conn, o->iov, o->n);
+		if (s->conn.out.head != NULL && s->wheel_at > ev_now(&s->w->loop) + 2000 * MS_NS)
+			sess_watch_writes(s);
+	}
+	o->n = 0;
+	o->bytes = 0;
+	o->used = 0;
+	return ok;
+}
+
+static bool
+out_add(struct sess *s, struct out *o, u8 *p, size_t len)
+{
+	if (len == 0)
+		return true;
+	if (o->n > 0 && (u8 *)o->iov[o->n - 1].iov_base + o->iov[o->n - 1].iov_len == p) {
+		o->iov[o->n - 1].iov_len += len;
+		o->bytes += len;
+		return true;
+	}
+	if (o->n == OUT_IOV && !out_flush(s, o))
+		return false;
+	o->iov[o->n++] = (struct iovec){p, len};
+	o->bytes += len;
+	return true;
+}
+
+/* A packet of our own making; at most SCRATCH / 2 bytes. */
+static bool
+out_made(struct sess *s, struct out *o, struct wr *w)
+{
+	size_t at = o->used;
+
+	if (w->bad)
+		return false;
+	o->used += w->len;
+	return out_add(s, o, o->scratch + at, w->len);
+}
+
+static struct wr
+out_room(struct sess *s, struct out *o, bool *ok)
+{
+	if (SCRATCH - o->used < SCRATCH / 2)
+		*ok = out_flush(s, o);
+	return wr_init(o->scratch + o->used, SCRATCH - o->used);
+}
+
+/* ---- what the server says about the session ---- */
+
+static void
+gtid_seen(struct sess *s, struct slice v)
+{
+	u64 part[3] = {0};
+	int i = 0;
+
+	/* domain-server-sequence; of several (never seen in last_gtid) the last */
+	for (size_t k = 0; k < v.len; k++) {
+		if (v.p[k] == '-' && i < 2)
+			i++;
+		else if (v.p[k] == ',')
+			memset(part, 0, sizeof part), i = 0;
+		else if (v.p[k] >= '0' && v.p[k] <= '9')
+			part[i] = part[i] * 10 + (u64)(v.p[k] - '0');
+	}
+	if (i == 2) {
+		s->gtid_domain = (u32)part[0];
+		s->gtid_seq = part[2];
+		s->cmd.gtid_seen = true;
+	}
+}
+
+static void
+set_setting(struct sess *s, struct bconn *b, struct slice name, const struct slice *value)
+{
+	struct settings *n = settings_with(&s->w->in, s->set, name, value);
+
+	if (n == NULL) {
+		s->pins |= 1u << PIN_SYSVAR;
+		return;
+	}
+	settings_put(&s->w->in, s->set);
+	s->set = n;
+	bconn_settings_set(b, n);
+}
+
+static bool
+unsafe_charset(struct slice v)
+{
+	static const char *const names[] = {"big5", "cp932", "gbk", "sjis", "gb18030"};
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		if (slice_ieq(v.p, v.len, names[i]))
+			return true;
+	return false;
+}
+
+static void
+track_sysvar(struct sess *s, struct bconn *b, const struct track_item *it, bool *charset, bool *collation)
+{
+	enum sysvar_quote q = sysvar_lookup(it->name.p, it->name.len);
+
+	if (q == SYSVAR_IGNORE) {
+		gtid_seen(s, it->value);
+		return;
+	}
+	if (slice_ieq(it->name.p, it->name.len, "character_set_client"))
+		s->unsafe_charset = unsafe_charset(it->value);
+	if (slice_ieq(it->name.p, it->name.len, "character_set_connection"))
+		*charset = true;
+	if (slice_ieq(it->name.p, it->name.len, "collation_connection"))
+		*collation = true;
+	/* an empty value is NULL or a set without members: which of them cannot be told apart, except for the sets */
+	bool empty_ok = slice_ieq(it->name.p, it->name.len, "sql_mode") ||
+	    slice_ieq(it->name.p, it->name.len, "old_mode");
+	if (q == SYSVAR_NO || (it->value.len == 0 && !empty_ok) ||
+	    memchr(it->value.p, '\\', it->value.len) != NULL || it->value.len > 2000) {
+		s->pins |= 1u << PIN_SYSVAR;
+		return;
+	}
+	if (s->cmd.st.pins & 1u << PIN_UNKNOWN)
+		return; /* SET STATEMENT reports values that hold for it alone; the session is kept anyway */
+	set_setting(s, b, it->name, &it->value);
+}
+
+void
+sess_track_ok(struct sess *s, struct bconn *b, const struct pkt_ok *ok)
+{
+	struct rd r = rd_init(ok->state.p, ok->state.len);
+	struct track_item it;
+	bool charset = false, collation = false, named = false, changed = false, recorded = false;
+
+	while (track_next(&r, &it) == 1) {
+		switch (it.type) {
+		case TRACK_SYSVAR:
+			named |= sysvar_lookup(it.name.p, it.name.len) != SYSVAR_IGNORE;
+			track_sysvar(s, b, &it, &charset, &collation);
+			break;
+		case TRACK_SCHEMA: {
+			struct istr *db = it.value.len > 0 ? istr_get(&s->w->in, it.value.p, it.value.len) : NULL;
+
+			named = true;
+			istr_put(&s->w->in, s->db);
+			s->db = db;
+			bconn_db_set(b, db);
+			recorded = true;
+			break;
+		}
+		case TRACK_STATE:
+			changed = true;
+			break;
+		default:
+			break;
+		}
+	}
+	if (charset && !collation) {
+		static const char name[] = "collation_connection";
+
+		set_setting(s, b, (struct slice){(const u8 *)name, sizeof name - 1}, NULL);
+	}
+	s->cmd.state_changed |= changed && !named;
+	if (recorded)
+		sess_record(s);
+}
+
+/* Items of the block that a client expects by the servers' defaults: the schema, and the variables of the default
+ * of session_track_system_variables. A session that set trackers itself sees all. */
+static bool
+client_wants(const struct sess *s, const struct track_item *it)
+{
+	static const char *const vars[] = {"autocommit", "character_set_client", "character_set_connection",
+	    "character_set_results", "time_zone"};
+
+	if (s->pins & 1u << PIN_SYSVAR)
+		return true;
+	if (it->type == TRACK_SCHEMA)
+		return true;
+	for (size_t i = 0; it->type == TRACK_SYSVAR && i < ARRAY_LEN(vars); i++)
+		if (slice_ieq(it->name.p, it->name.len, vars[i]))
+			return true;
+	return false;
+}
+
+static void
+filter_state(const struct sess *s, struct slice state, struct wr *w)
+{
+	struct rd r = rd_init(state.p, state.len);
+	struct track_item it;
+
+	while (track_next(&r, &it) == 1) {
+		if (!client_wants(s, &it))
+			continue;
+		wr_u8(w, it.type);
+		if (it.type == TRACK_SYSVAR) {
+			wr_lenenc(w, lenenc_size(it.name.len) + it.name.len + lenenc_size(it.value.len) + it.value.len);
+			wr_lenenc_str(w, it.name.p, it.name.len);
+			wr_lenenc_str(w, it.value.p, it.value.len);
+		} else {
+			wr_lenenc(w, lenenc_size(it.value.len) + it.value.len);
+			wr_lenenc_str(w, it.value.p, it.value.len);
+		}
+	}
+}
+
+/* ---- control packets ---- */
+
+/* The OK packet for this client. */
+static bool
+pass_ok(struct sess *s, struct bconn *b, struct out *o, struct pkt_ok *ok)
+{
+	u8 *pkt = b->reply.pkt;
+	u8 header = pkt[PKT_HDR];
+	bool eof_form = header == 0xfe && (s->caps & CAP_DEPRECATE_EOF) == 0;
+	bool same = !eof_form && ok->state.len == 0 &&
+	    ((s->caps & CAP_SESSION_TRACK) != 0 || ok->info.len == 0);
+	bool room = true;
+
+	if (s->cmd.login)
+		return true; /* the login's own OK follows */
+	if (same)
+		return out_add(s, o, pkt, b->reply.pkt_len);
+	struct wr w = out_room(s, o, &room);
+	if (!room)
+		return false;
+	if (eof_form) {
+		pkt_eof_write(&w, pkt[3], ok->warnings, (u16)(ok->status & ~ST_SESSION_CHANGED));
+		return out_made(s, o, &w);
+	}
+	u8 state[1024];
+	struct wr sw = wr_init(state, sizeof state);
+
+	if (ok->state.len > 0 && (s->caps & CAP_SESSION_TRACK) != 0)
+		filter_state(s, ok->state, &sw);
+	if (sw.bad || ok->info.len > 512) {
+		/* longer than what is written here: pass it whole, a client skips what it does not ask for */
+		return out_add(s, o, pkt, b->reply.pkt_len);
+	}
+	ok->state = (struct slice){state, sw.len};
+	if (sw.len == 0)
+		ok->status &= (u16)~ST_SESSION_CHANGED;
+	pkt_ok_write(&w, pkt[3], header, s->caps, ok);
+	return out_made(s, o, &w);
+}
+
+static bool
+on_ok(struct sess *s, struct bconn *b, struct out *o)
+{
+	struct reply *r = &b->reply;
+	struct pkt_ok ok;
+
+	if (r->kind == REPLY_STRING)
+		return out_add(s, o, r->pkt, r->pkt_len);
+	if (pkt_ok_parse(r->pkt + PKT_HDR, r->pkt_len - PKT_HDR, CAP_SESSION_TRACK, &ok) != 0)
+		return false;
+	if (ok.state.len > 0)
+		sess_track_ok(s, b, &ok);
+	s->status = b->status = (u16)(ok.status & ~(ST_SESSION_CHANGED | ST_MORE_RESULTS));
+	s->in_trx = (ok.status & ST_IN_TRANS) != 0;
+	s->cmd.warnings = ok.warnings;
+	if (r->pkt[PKT_HDR] == 0x00) {
+		s->cmd.affected += ok.affected;
+		s->row_count = (i64)ok.affected;
+		if (ok.insert_id != 0)
+			s->insert_id_open = true;
+	} else {
+		s->row_count = -1;
+		s->found_rows = r->rows;
+	}
+	if (s->cmd.ps != NULL) {
+		bool open = (ok.status & ST_CURSOR_EXISTS) != 0 && (ok.status & ST_LAST_ROW_SENT) == 0;
+
+		s->cmd.ps->cursor = open;
+		s->pins = open ? s->pins | 1u << PIN_CURSOR : s->pins & ~(1ull << PIN_CURSOR);
+		if (s->cmd.com != COM_STMT_FETCH) {
+			s->cmd.ps->long_data = false;
+			s->pins &= ~(1ull << PIN_LONG_DATA);
+		}
+	}
+	return pass_ok(s, b, o, &ok);
+}
+
+/* A read that the server refused for what it is, not for what the statement is: to run it elsewhere is right. */
+static bool
+refused_for_server(u16 code)
+{
+	return code == 1290 || /* --read-only: not a read after all */
+	    code == 1836 ||    /* read-only mode */
+	    code == 1053 ||    /* shutdown in progress */
+	    code == 1047 ||    /* Galera: WSREP not ready for queries */
+	    code == 1927;      /* connection was killed */
+}
+
+/* True: the statement runs again, nothing was passed on. */
+static bool
+retry_refused(struct sess *s, struct bconn *b, u16 code)
+{
+	if (!s->cmd.read || s->cmd.sent_any || s->pins != 0 || s->in_trx || !refused_for_server(code) ||
+	    s->cmd.kill_sent || (s->cmd.buf == NULL && b->req_len == 0))
+		return false;
+	if (s->cmd.buf == NULL) {
+		s->cmd.p = b->req;
+		s->cmd.len = b->req_len;
+		if (!cmd_save(s))
+			return true;
+	}
+	STAT_ADD(s->w->stat->retried, 1);
+	if (code == 1290)
+		s->cmd.st.flags &= ~STMT_F_READ;
+	else
+		b->in_trouble = true;
+	s->cmd.exclude |= 1ull << s->cmd.server_index;
+	s->cmd.retries++;
+	bconn_expect_done(b);
+	bconn_set_state(b, BCONN_LINKED);
+	bconn_unlink(b);
+	bpool_give(b);
+	sess_set_state(s, SESS_WAIT);
+	cmd_dispatch(s);
+	return true;
+}
+
+static bool
+on_err(struct sess *s, struct bconn *b, struct out *o, bool *again)
+{
+	struct reply *r = &b->reply;
+	struct pkt_err e;
+
+	if (pkt_err_parse(r->pkt + PKT_HDR, r->pkt_len - PKT_HDR, &e) != 0)
+		return false;
+	*again = o->n == 0 && retry_refused(s, b, e.code);
+	if (*again)
+		return true;
+	s->cmd.err_code = e.code != 0 ? e.code : 1105;
+	s->row_count = -1;
+	STAT_ADD(s->w->stat->errors_server, 1);
+	if (e.code == 1290 || e.code == 1836 || e.code == 1047)
+		chan_ring(s->w->health_bell); /* the primary is none any more? */
+	if (s->cmd.ps != NULL) {
+		s->cmd.ps->long_data = false;
+		s->pins &= ~(1ull << PIN_LONG_DATA);
+	}
+	if (s->cmd.timed_out && e.code == 1317) {
+		bool room = true;
+		struct wr w = out_room(s, o, &room);
+		const struct err_info *i = err_info(ERR_STMT_TIMEOUT);
+		char text[128];
+
+		snprintf(text, sizeof text, "Margay: %s: %llu ms", i->text,
+		    (unsigned long long)s->w->cfg.r->margay.statement_timeout);
+		pkt_err_write(&w, r->pkt[3], i->mysql_errno, i->sqlstate, text);
+		return room && out_made(s, o, &w);
+	}
+	if (s->cmd.login)
+		r->pkt[3] = s->next_seq;
+	return out_add(s, o, r->pkt, r->pkt_len);
+}
+
+static bool
+on_prepared(struct sess *s, struct bconn *b, struct out *o)
+{
+	struct reply *r = &b->reply;
+	struct pkt_prepare_ok ok;
+	struct istr *t = s->cmd.text;
+	u32 id;
+
+	if (pkt_prepare_ok_parse(r->pkt + PKT_HDR, r->pkt_len - PKT_HDR, &ok) != 0)
+		return false;
+	id = ps_new(s, t, ok.nparams);
+	if (id == 0 || bps_add(b, t, s->db, s->set, ok.id, ok.nparams) == NULL)
+		return false;
+	s->cmd.warnings = ok.warnings;
+	wr32(r->pkt + PKT_HDR + 1, id);
+	return out_add(s, o, r->pkt, r->pkt_len);
+}
+
+static void
+reply_broken(struct sess *s, struct bconn *b)
+{
+	log_limited(LOG_ERR_, "server %s: reply to session %u is out of step: connection closed", b->srv->name, s->id);
+	sess_on_backend_lost(s, b, "reply not understood");
+	bconn_close(b, "reply not understood");
+}
+
+static void
+reply_done(struct sess *s, struct bconn *b, struct out *o)
+{
+	bool stream = s->state == SESS_STREAM;
+
+	bconn_expect_done(b);
+	if (!out_flush(s, o)) {
+		sess_close(s, "write to client failed");
+		return;
+	}
+	if (b->conn.paused)
+		conn_pause(&b->conn, false);
+	if (stream) {
+		/* an error before the statement was sent to its end: the rest cannot be told from new commands */
+		b->in_trouble = true;
+		sess_close_when_sent(s);
+		return;
+	}
+	cmd_finished(s);
+}
+
+void
+sess_on_reply(struct sess *s, struct bconn *b, u8 **p, u8 *end)
+{
+	struct out o;
+	bool ok = true, again = false;
+
+	o.n = 0;
+	o.bytes = o.used = 0;
+	for (;;) {
+		u8 *start = *p, *pass;
+		enum reply_ev ev = reply_next(&b->reply, p, end, &pass);
+
+		if (pass > start && !s->cmd.login)
+			ok = out_add(s, &o, start, (size_t)(pass - start));
+		switch (ev) {
+		case REPLY_MORE:
+			if (!ok || !out_flush(s, &o))
+				sess_close(s, "write to client failed");
+			else
+				sess_backpressure(s);
+			return;
+		case REPLY_EOF: {
+			struct wr w = out_room(s, &o, &ok);
+
+			pkt_eof_write(&w, b->reply.eof_seq, s->cmd.warnings, (u16)(s->status & ~ST_CURSOR_EXISTS));
+			ok = ok && out_made(s, &o, &w);
+			if (b->reply.last) {
+				reply_done(s, b, &o);
+				return;
+			}
+			break;
+		}
+		case REPLY_OK:
+			ok = ok && on_ok(s, b, &o);
+			break;
+		case REPLY_ERR:
+			ok = ok && on_err(s, b, &o, &again);
+			if (again)
+				return;
+			break;
+		case REPLY_PREPARED:
+			ok = ok && on_prepared(s, b, &o);
+			break;
+		case REPLY_END:
+			reply_done(s, b, &o);
+			return;
+		case REPLY_INFILE:
+		case REPLY_BAD:
+			ok = false;
+			break;
+		}
+		if (!ok) {
+			(void)out_flush(s, &o);
+			reply_broken(s, b);
+			return;
+		}
+		if (ev != REPLY_EOF && b->reply.last) {
+			reply_done(s, b, &o);
+			return;
+		}
+	}
+}

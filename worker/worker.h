@@ -1,0 +1,160 @@
+/* worker/worker.h: what a worker process is made of. One thread, one loop; every struct here belongs to it.
+ * sess.h is the client side, bconn.h the server side; they meet only in bconn_link and bconn_unlink.
+ */
+#ifndef MARGAY_WORKER_WORKER_H
+#define MARGAY_WORKER_WORKER_H
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/list.h"
+#include "base/log.h"
+#include "base/reasons.h"
+#include "shm/cfg.h"
+#include "shm/health.h"
+#include "shm/link.h"
+#include "shm/pool.h"
+#include "worker/conn.h"
+#include "worker/ev.h"
+#include "worker/intern.h"
+
+#define WORKER_TICK_MS   100 /* timeouts are kept to this; also the heartbeat */
+#define WORKER_FAST_MS   5   /* while statements wait: pool_grow_delay and grants of another epoch */
+#define WHEEL_SLOTS      512 /* times WORKER_TICK_MS: deadlines further away go round again */
+#define SESS_HASH        4096
+#define SUSPECT_NS       (1000 * MS_NS) /* a server that refused a connection is left alone so long */
+
+struct sess;
+struct bconn;
+
+struct gtid_pos { /* what a server is known to have applied */
+	u64 probed; /* health's record that this came from */
+	u32 n;
+	u64 pos[16];
+};
+
+/* A server as this worker uses it. Indexed by shared-memory id; kept over generations. */
+struct wserver {
+	struct worker *w;
+	u32 id;
+	u32 pool_slot;
+	bool configured;
+	char name[64];
+	struct list pools;
+	struct list conns;    /* all bconns */
+	u32 nconns, nidle, nbusy, npinned, nwaiting, nconnecting;
+	u32 ncontrol;
+	u64 suspect_until;    /* a connect failed */
+	u64 wait_marked;      /* value in the pool segment, 0: none */
+	u64 last_grow;
+	struct gtid_pos gtid;
+	/* options of the generation in force */
+	u64 pool_size, pool_grow_ns, pool_idle_ns, pool_age_ns, max_prepared, connect_ns, max_connections;
+	u32 weight, cluster;
+};
+
+/* Connections that answer alike: same server, account, capabilities and collation. */
+struct bpool {
+	struct list node; /* in wserver.pools */
+	struct wserver *srv;
+	u32 user_id;
+	struct istr *user_name;    /* section */
+	struct istr *backend_user;
+	u32 caps;                  /* CAPS_KEY bits */
+	u8 collation;
+	struct list idle;  /* LIFO */
+	struct list waitq; /* sessions, FIFO */
+	u32 nidle, nconns, nwaiting;
+};
+/* Capabilities that change answers and survive a reset: part of the pool's key (CLIENT_FOUND_ROWS does,
+ * measured; the others by the same reasoning). */
+#define CAPS_KEY                                                                                   \
+	(CAP_FOUND_ROWS | CAP_IGNORE_SPACE | CAP_INTERACTIVE | CAP_LOCAL_FILES | CAP_MULTI_STATEMENTS |   \
+	    CAP_MULTI_RESULTS | CAP_PS_MULTI_RESULTS | CAP_NO_SCHEMA | CAP_ODBC)
+
+struct wlisten {
+	struct ev_io io;
+	struct worker *w;
+	u32 kind;
+	bool used;
+	bool takeover; /* of a throttled slot: closed when its queue is empty */
+};
+
+struct worker {
+	u32 magic;
+#define WORKER_MAGIC 0x57524b31
+	struct ev_loop loop;
+	struct conn_env env;
+	struct chunk_pool chunks;
+	u64 bytes_held;
+	struct intern in;
+
+	u32 slot, instance, nworkers, max_workers;
+	u64 epoch;
+	u64 me; /* pool owner word */
+	struct ev_io channel, bell, inbox;
+	bool orphan;       /* the master is gone */
+	bool stopping;     /* no new clients; sessions finish */
+	u64 stop_deadline;
+	bool ready_sent, drained_sent, have_listen;
+	int inbox_fd;
+	u32 handed[LINK_MAX_WORKERS]; /* since the last tick */
+
+	struct shm_map m_pool, m_names, m_health, m_self, m_peer[LINK_MAX_WORKERS];
+	struct shm_seg_pool *pool;
+	const struct shm_seg_master *names;
+	const struct shm_seg_health *health;
+	struct shm_seg_worker *seg;
+	const struct shm_seg_worker *peer[LINK_MAX_WORKERS];
+	int bells[LINK_MAX_WORKERS], inboxes[LINK_MAX_WORKERS], health_bell;
+	struct shm_wstat *stat;
+	struct shm_sstat *sstat;
+	struct shm_session *srec;
+	struct shm_addrcount *addrs;
+	u64 *users;
+	u32 *free_rec; /* stack of free indices into srec */
+	u32 nfree_rec;
+
+	struct cfg cfg;
+	bool have_cfg;
+	u64 gen;
+
+	struct wserver *srv; /* max_servers */
+	u32 max_servers;
+
+	struct wlisten listen[2 * LINK_MAX_LISTEN];
+
+	struct list sessions; /* all */
+	struct sess *by_id[SESS_HASH];
+	u32 nsess;
+	u32 next_seq;
+	struct list wheel[WHEEL_SLOTS];
+	u64 wheel_now; /* tick number */
+	struct list resume; /* sessions with held bytes to look at */
+	u32 turn;
+	char version[80]; /* greeting, when not configured */
+	u64 version_until;
+};
+
+/* listen.c: accepting */
+void listen_adopt(struct worker *w, const int *fds, const u32 *kinds, u32 n, bool takeover);
+void listen_enable(struct worker *w);
+void listen_close(struct worker *w, bool takeover_only);
+void listen_client(struct worker *w, int fd, u32 kind, u32 hops);
+u64 worker_clients_all(const struct worker *w);
+/* chan.c: the master, the bell, the inbox */
+void chan_open(struct worker *w);
+void chan_say(struct worker *w, u32 type, const void *body, size_t len);
+void chan_ring(int fd);
+/* adopt.c: configuration generations */
+bool adopt_config(struct worker *w, int fd, int sfd, u64 gen);
+/* stop */
+void worker_stop(struct worker *w, u64 drain_ms);
+void worker_check_drained(struct worker *w);
+
+/* Health word of a server, with what this worker saw itself. */
+static inline struct srv_verdict
+wserver_verdict(const struct wserver *s)
+{
+	return srv_verdict_load(s->w->health, s->id);
+}
+#endif
