@@ -56,7 +56,7 @@ to_primary(const struct route_in *in, enum route_reason why, struct route_out *o
 static int
 pick_replica(const struct route_in *in, bool with_primary, bool *lacked_writes)
 {
-	bool ok[ROUTE_MAX_SERVERS];
+	bool ok[ROUTE_MAX_SERVERS] = {false};
 
 	for (u32 i = 0; i < in->n; i++) {
 		const struct route_server *s = &in->servers[i];
@@ -75,7 +75,7 @@ pick_replica(const struct route_in *in, bool with_primary, bool *lacked_writes)
 static int
 pick_stale(const struct route_in *in)
 {
-	bool ok[ROUTE_MAX_SERVERS];
+	bool ok[ROUTE_MAX_SERVERS] = {false};
 
 	for (u32 i = 0; i < in->n; i++) {
 		const struct route_server *s = &in->servers[i];

@@ -1,6 +1,7 @@
 /* worker/listen.c: listening sockets (the master's, inherited), accepting, and handing a new client to a worker
  * that has fewer. Runs in a worker.
  */
+#define _GNU_SOURCE 1 /* accept4 */
 #include <errno.h>
 #include <sys/socket.h>
 #include <unistd.h>

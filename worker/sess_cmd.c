@@ -587,7 +587,7 @@ sess_on_connect_failed(struct sess *s, struct wserver *srv, int code, const char
 	s->cmd.retries++;
 	if (s->cmd.read && s->cmd.retries <= ROUTE_MAX_SERVERS) {
 		STAT_ADD(s->w->stat->retried, 1);
-		snprintf(s->cmd.last_error, sizeof s->cmd.last_error, "; server %s: %.100s", srv->name, text);
+		snprintf(s->cmd.last_error, sizeof s->cmd.last_error, "; server %.60s: %.80s", srv->name, text);
 		cmd_dispatch(s);
 		return;
 	}

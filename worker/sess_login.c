@@ -95,10 +95,10 @@ greeting_version(struct worker *w, char *buf, size_t size)
 	/* MariaDB 10 greets with the prefix; clients of MariaDB take it off and know then what it is */
 	u64 n = version_number(buf);
 	if (n >= 10000000 && n < 11000000 && strncmp(buf, "5.5.5-", 6) != 0 && strstr(buf, "MariaDB") != NULL) {
-		char t[80];
+		char t[96];
 
-		str_copy(t, sizeof t, buf);
-		snprintf(buf, size, "5.5.5-%s", t);
+		snprintf(t, sizeof t, "5.5.5-%s", buf);
+		str_copy(buf, size, t);
 	}
 }
 
