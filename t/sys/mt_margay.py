@@ -179,6 +179,20 @@ class Margay:
         """name -> {'state':, 'role':, ...} of each configured server."""
         return {s["name"]: s for s in self.stat()["servers"]}
 
+    def budgets(self):
+        """For each server: cells of connections that are taken, and connections that the server itself sees."""
+        pools = {s["name"]: s["pool"] for s in self.stat()["servers"]}
+        user = next(iter(self.users.values())).get("backend_user") or next(iter(self.users))
+        return {s.name: (pools[s.name]["workers"] + pools[s.name]["granted"] + pools[s.name]["orphaned"],
+                         len(s.processlist(user))) for s in self.servers}
+
+    def wait_budgets(self, timeout):
+        wait_for(lambda: all(a == b for a, b in self.budgets().values()), timeout,
+                 lambda: "budgets to equal what the servers see: %s" % self.budgets())
+
+    def generation(self):
+        return self.stat()["margay"]["generation"]
+
     def counter(self, name):
         """A worker counter or gauge, summed over workers."""
         return sum(w["counters"][name] for w in self.stat()["workers"])

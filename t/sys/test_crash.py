@@ -32,11 +32,7 @@ def step(c, i):
 
 def budgets_right():
     """Connections that Margay counts are those that the servers have, and no cell is left over."""
-    def agree():
-        s = m.server_states()
-        return all(s[x.name]["conns"] == len(x.processlist("app")) for x in db)
-    wait_for(agree, 30, lambda: "budgets %s to equal the servers' %s" % (
-        {n: s["conns"] for n, s in m.server_states().items()}, {x.name: len(x.processlist("app")) for x in db}))
+    m.wait_budgets(30)
 
 
 def all_up():

@@ -178,9 +178,7 @@ def test_budget_is_what_the_servers_see():
     load = Load(12, lambda i: m.conn(), mixed_step).start()
     load.progress()
     load.stop()
-    wait_for(lambda: all(m.server_states()[s.name]["conns"] == len(s.processlist("app")) for s in db), 10,
-             lambda: "budget and reality to agree: %s, %s" % (
-                 {n: s["conns"] for n, s in m.server_states().items()}, [len(s.processlist("app")) for s in db]))
+    m.wait_budgets(10)
     m.stop()
 
 

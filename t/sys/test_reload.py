@@ -35,17 +35,13 @@ def broken_file(n):
     return text % {"port": m.port, "good": m.conf_text()}, named
 
 
-def generation():
-    return m.stat()["generation"]
-
-
 @limit(900)
 def test_200_reloads_under_load():
     count = 40 if args.quick else 200
     load = Load(10, lambda i: m.conn(), step).start()
     sizes = []
     for n in range(count):
-        before = generation() if n % 20 in (0, 1) else None
+        before = m.generation() if n % 20 in (0, 1) else None
         if n % 2:
             text, named = broken_file(n // 2)
             m.write_conf(text)
@@ -59,7 +55,7 @@ def test_200_reloads_under_load():
             m.users.pop("u%d" % ((n + 2) % 6), None)
             m.reload()
         if before is not None:
-            after = generation()
+            after = m.generation()
             ok(after == before if n % 2 else after > before, "generation %d after %d" % (after, before))
         if n in (count // 4, count - 1):
             load.progress()
@@ -149,9 +145,9 @@ def test_broken_file_at_start():
 
 
 def test_sighup():
-    g = generation()
+    g = m.generation()
     m.proc.send(signal.SIGHUP)
-    wait_for(lambda: generation() > g, 10, "a new generation by SIGHUP")
+    wait_for(lambda: m.generation() > g, 10, "a new generation by SIGHUP")
 
 
 if __name__ == '__main__':

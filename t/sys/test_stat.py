@@ -111,7 +111,7 @@ def test_encrypt():
     key = n.dir + "/key"
     n.margay["key_file"] = key
     n.write_conf()
-    r = n.ctl("encrypt", "--new-key")
+    r = n.ctl("encrypt", "--new-key", key)
     eq(r.returncode, 0, r.stdout + r.stderr)
     r = run([n.prog("margayctl"), "-c", n.conf, "encrypt"], stdin=None, input=APP[1] + "\n")
     eq(r.returncode, 0, r.stdout + r.stderr)
@@ -140,10 +140,9 @@ def test_after_kill():
     n = Margay(db, name="orphan")
     c = n.conn()
     n.kill_master()
-    ok(n.ctl("status").returncode != 0, "status without a master")
     eq(value(c, "SELECT 1"), 1)
     r = n.stat_text()
-    ok("db1" in r.stdout or r.returncode != 0, r.stdout)
+    ok("db1" in r.stdout and "master" in r.stdout + r.stderr, r.stdout + r.stderr)
     n.kill_all()
 
 
