@@ -188,26 +188,42 @@ print_failed(const char *name)
 	return EXIT_FAIL;
 }
 
-/* A reader of the file sees the old text or the new one, never half of it. */
+static int
+print_and_close(const struct args *a, const struct stat_inst *in, const struct stat_sample *s, FILE *f,
+    const char *name)
+{
+	int rc = 0;
+
+	print(a, in, s, f);
+	if (fflush(f) != 0 || ferror(f))
+		rc = print_failed(name);
+	if (fclose(f) != 0 && rc == 0)
+		rc = print_failed(name);
+	return rc;
+}
+
+/* A reader of the file sees the old text or the new one, never half of it. What is no plain file (a device, a
+ * pipe, a link) is written to as it is: a rename would put a file in its place. */
 static int
 print_to(const struct args *a, const struct stat_inst *in, const struct stat_sample *s)
 {
 	char tmp[4096];
+	struct stat st;
+	bool replace = lstat(a->out, &st) != 0 || S_ISREG(st.st_mode);
 	FILE *f;
-	int n = snprintf(tmp, sizeof tmp, "%s.%ld.tmp", a->out, (long)getpid()), rc = 0;
+	int n, rc;
 
+	n = snprintf(tmp, sizeof tmp, "%s.%ld.tmp", a->out, (long)getpid());
 	if (n < 0 || (size_t)n >= sizeof tmp) {
 		errno = ENAMETOOLONG;
 		return print_failed(a->out);
 	}
-	f = fopen(tmp, "wxe");
+	f = fopen(replace ? tmp : a->out, replace ? "wxe" : "we");
 	if (f == NULL)
-		return print_failed(tmp);
-	print(a, in, s, f);
-	if (ferror(f) || fflush(f) != 0)
-		rc = print_failed(tmp);
-	if (fclose(f) != 0 && rc == 0)
-		rc = print_failed(tmp);
+		return print_failed(a->out);
+	rc = print_and_close(a, in, s, f, a->out);
+	if (!replace)
+		return rc;
 	if (rc == 0 && rename(tmp, a->out) != 0)
 		rc = print_failed(a->out);
 	if (rc != 0)

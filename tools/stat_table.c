@@ -26,6 +26,14 @@ master_word(const struct stat_sample *s)
 	return word_of(w, ARRAY_LEN(w), s->m.state);
 }
 
+/* Names, errors of servers and panic texts hold bytes of others: none may reach the terminal as a command. */
+static void
+text_clean(FILE *f, const char *s)
+{
+	for (; *s != '\0'; s++)
+		fputc((u8)*s < ' ' || *s == 0x7f ? '?' : *s, f);
+}
+
 static u64
 wall_age(const struct stat_sample *s, u64 wall_ms)
 {
@@ -122,12 +130,10 @@ servers_print(const struct stat_sample *s, FILE *f)
 		const struct stat_server *v = &s->servers[i];
 
 		if (v->n.used && v->v.cause != SRV_CAUSE_NONE && v->v.cause < SRV_CAUSES) {
-			grid_init(&g, (const char *const[]){""}, 1);
-			fprintf(f, "%s: %s", v->n.name, srv_cause_meanings[v->v.cause]);
-			grid_row(&g);
-			grid_set(&g, 0, "%s", v->d.error);
-			fprintf(f, "%s%s\n", g.cell[0][0][0] != '\0' ? ": " : "", g.cell[0][0]);
-			free(g.cell);
+			text_clean(f, v->n.name);
+			fprintf(f, ": %s%s", srv_cause_meanings[v->v.cause], v->d.error[0] != '\0' ? ": " : "");
+			text_clean(f, v->d.error);
+			fputc('\n', f);
 		}
 	}
 }
@@ -164,6 +170,21 @@ worker_word(const struct stat_worker *w)
 }
 
 static void
+ends_print(FILE *f, const char *who, const char *last_end, const char *panic)
+{
+	if (last_end[0] != '\0') {
+		fprintf(f, "%s, the one before: ", who);
+		text_clean(f, last_end);
+		fputc('\n', f);
+	}
+	if (panic[0] != '\0') {
+		fprintf(f, "%s, last panic: ", who);
+		text_clean(f, panic);
+		fputc('\n', f);
+	}
+}
+
+static void
 workers_print(const struct stat_sample *s, FILE *f)
 {
 	static const char *const head[] = {"WORKER", "-PID", "STATE", "-UP", "-HEARTBEAT", "-GENERATION",
@@ -193,17 +214,10 @@ workers_print(const struct stat_sample *s, FILE *f)
 	}
 	grid_print(&g, f, 0);
 	for (u32 i = 0; i < s->nworkers; i++) {
-		const struct stat_worker *w = &s->workers[i];
-
-		if (w->rec.last_end[0] != '\0')
-			fprintf(f, "worker %u, the one before: %s\n", i, w->rec.last_end);
-		if (w->panic[0] != '\0')
-			fprintf(f, "worker %u, last panic: %s\n", i, w->panic);
+		snprintf(a, sizeof a, "worker %u", i);
+		ends_print(f, a, s->workers[i].rec.last_end, s->workers[i].panic);
 	}
-	if (s->health_rec.last_end[0] != '\0')
-		fprintf(f, "health, the one before: %s\n", s->health_rec.last_end);
-	if (s->health_panic[0] != '\0')
-		fprintf(f, "health, last panic: %s\n", s->health_panic);
+	ends_print(f, "health", s->health_rec.last_end, s->health_panic);
 }
 
 /* --- figures --- */
