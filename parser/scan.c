@@ -19,7 +19,9 @@ enum act {
 	ACT_KILL,
 	ACT_RETURNING,
 	ACT_SELECT,
-	ACT_WITH
+	ACT_WITH,
+	ACT_FROM,
+	ACT_DUAL
 };
 
 static const u8 acts[KW_COUNT] = {
@@ -42,6 +44,8 @@ static const u8 acts[KW_COUNT] = {
     [KW_RETURNING] = ACT_RETURNING,
     [KW_SELECT] = ACT_SELECT,
     [KW_WITH] = ACT_WITH,
+    [KW_FROM] = ACT_FROM,
+    [KW_DUAL] = ACT_DUAL,
 };
 
 bool
@@ -150,6 +154,15 @@ on_keyword(struct cls *c, struct tok *t)
 		break;
 	case ACT_WITH:
 		c->with = true;
+		break;
+	case ACT_FROM: /* not inside of EXTRACT(.. FROM ..); a subquery's table does not count either: too
+			  little is safe */
+		if (c->depth == 0)
+			c->flags |= STMT_F_TABLES;
+		break;
+	case ACT_DUAL:
+		if (c->depth == 0 && cls_prev(c, 1)->kw == KW_FROM)
+			c->flags &= ~STMT_F_TABLES;
 		break;
 	}
 }

@@ -57,8 +57,8 @@ enum stmt_kind {
 #define STMT_F_LOCAL_FILE 0x00100000u /* LOAD ... LOCAL INFILE */
 #define STMT_F_SESSION_FN 0x00200000u /* CONNECTION_ID() or another function whose value is the connection's */
 #define STMT_F_INTO       0x00400000u /* SELECT ... INTO @var / OUTFILE / DUMPFILE */
-#define STMT_F_TABLES     0x01000000u /* refers to tables (FROM other than DUAL, DML, DDL, SHOW of tables): running it
-                                       * empties the diagnostics area; a statement without leaves it as it is */
+#define STMT_F_TABLES     0x01000000u /* a FROM outside of parentheses that is not FROM DUAL: running it empties the
+                                       * diagnostics area; a SELECT without tables leaves it as it is (measured) */
 #define STMT_F_TRACKER    0x00800000u /* sets or reads session_track_* variables */
 
 struct stmt {

@@ -119,7 +119,11 @@ com_query(struct sess *s, const u8 *text, size_t len)
 		local_processlist(s, (s->cmd.st.flags & STMT_F_FULL) != 0);
 		return;
 	}
-	if (s->cmd.st.kind == STMT_KILL && (s->cmd.st.flags & STMT_F_MULTI) == 0) {
+	if (s->cmd.st.kind == STMT_KILL && s->cmd.st.arg_len > 0) {
+		cmd_fail(s, ERR_REFUSED, "KILL in this form: the ids of servers are not those of clients");
+		return;
+	}
+	if (s->cmd.st.kind == STMT_KILL) {
 		local_kill(s, s->cmd.st.num, s->cmd.st.flags);
 		return;
 	}
@@ -527,7 +531,7 @@ pins_of_diagnostics(struct sess *s, bool err)
 	struct cmd *c = &s->cmd;
 
 	if (c->com == COM_QUERY || c->com == COM_STMT_EXECUTE) {
-		bool clears = (c->st.flags & STMT_F_TABLES) != 0 || c->st.kind == STMT_OTHER;
+		bool clears = (c->st.flags & (STMT_F_TABLES | STMT_F_DML)) != 0 || c->st.kind == STMT_DDL;
 		bool asks = (c->st.flags & STMT_F_DIAG) != 0;
 
 		if (err || c->warnings > 0)
