@@ -307,8 +307,10 @@ static int
 come_up(struct master *m, const struct args *a)
 {
 	static struct conf_dirs dirs;
-	int code = become_service(m, &dirs);
+	int code;
 
+	priv_keep_from_children();
+	code = become_service(m, &dirs);
 	if (code == EXIT_OK)
 		code = take_runtime_dir(m, &dirs);
 	if (code != EXIT_OK)

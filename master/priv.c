@@ -72,10 +72,15 @@ caps_set(u32 low)
 }
 
 void
+priv_keep_from_children(void)
+{
+	if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) != 0)
+		return; /* a kernel without ambient capabilities has none to pass on */
+}
+
+void
 priv_drop_low(void)
 {
-	/* A service manager may have made it ambient: children must not have it. */
-	prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
 	if (caps_set(0) != 0)
 		return; /* it was not there */
 }

@@ -19,7 +19,9 @@ MUST_CHECK int priv_find(const char *user, const char *group, struct priv *p_r, 
 /* Changes to the account for good, keeping nothing but the right to bind ports below 1024. The hard limit of
  * open files is raised as far as the kernel lets root. 0, or ERR_SYSTEM with why. No-op unless p->root. */
 MUST_CHECK int priv_drop(const struct priv *p, char *why, size_t size);
-/* Gives that right up. */
+/* What a service manager gave us as ambient is ours alone. */
+void priv_keep_from_children(void);
+/* Gives the right to low ports up. */
 void priv_drop_low(void);
 /* Raises the soft limit of open files to `want` as far as the hard one allows; returns the one in force. */
 u32 priv_nofile(u32 want);
