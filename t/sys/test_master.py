@@ -5,6 +5,7 @@ are skipped without it.
 import os
 import pwd
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -13,7 +14,7 @@ import threading
 import time
 import unittest
 
-from mt_rig import LIMIT, NOBODY, ROOT, Rig, alive, free_port, run_tests, wait_for
+from mt_rig import BUILD, LIMIT, NOBODY, ROOT, Rig, alive, free_port, run_tests, wait_for
 
 
 class MasterTest(unittest.TestCase):
@@ -758,6 +759,22 @@ class State(MasterTest):
             self.assertIn("no room in the file system", out)
         finally:
             subprocess.call(["umount", r.run])
+
+
+class Service(MasterTest):
+    @unittest.skipUnless(shutil.which("systemd-analyze"), "needs systemd-analyze")
+    def test_unit_file(self):
+        r = self.rig
+        with open(os.path.join(BUILD, "dist/margay.service")) as f:
+            text = f.read()
+        self.assertNotIn("@sbindir@", text)
+        text, n = re.subn(r"=\S+/(margayd|margayctl) -c", lambda m: "=%s/%s -c" % (r.bin, m.group(1)), text)
+        self.assertEqual(n, 2)
+        unit = os.path.join(r.dir, "margay.service")
+        with open(unit, "w") as f:
+            f.write(text)
+        code, out = r.call("systemd-analyze", "verify", "--man=no", unit, root=True)
+        self.assertEqual((code, out), (0, ""))
 
 
 @unittest.skipUnless(ROOT, "needs root")
