@@ -88,6 +88,11 @@ server_begin(struct table *t, struct hserver *h, const struct prober_conf *c)
 
 	if (!first && !moved)
 		return;
+	if (moved && t->clusters[h->cluster].j.last_primary == (int)c->id) {
+		/* Another server under the old name: it was never primary. */
+		t->clusters[h->cluster].j.last_primary = -1;
+		t->clusters[h->cluster].j.primary = -1;
+	}
 	judge_srv_init(&h->j, c->id, c->host, c->port);
 	memset(&h->rec, 0, sizeof h->rec);
 	/* Our predecessor in this segment died: its verdict stands until the first outcome. It is told by the

@@ -38,6 +38,7 @@ struct chore {
 	struct db *db;
 	int cell;
 	u32 cell_slot;
+	u64 connected_ns;
 	u64 server_started_ns; /* latest possible start of the server, by this host's clock */
 	bool mariadb;
 	bool read_only;
@@ -99,39 +100,47 @@ on_uptime(void *arg, const struct db_row *r)
 	h->server_started_ns = up < now ? now - up : 0;
 }
 
-/* What the probe thread knows: where to connect, and whether it is worth it. */
-static enum srv_cause
-last_probe(struct prober *p, struct obs_addr *a, u64 *started_ns)
-{
+/* What the probe thread knows: where to connect, whether it is worth it, since when it is connected. */
+struct lead {
 	enum srv_cause cause;
+	u64 started_ns, connected_ns;
+	struct obs_addr addr; /* len 0: none yet */
+};
+
+static struct lead
+last_probe(struct prober *p)
+{
+	struct lead l = {0};
 
 	pthread_mutex_lock(&p->lock);
-	cause = p->last.cause;
-	*started_ns = p->last.ended_ns == 0 ? 0 : p->last.started_ns;
-	*a = p->last.addr[0];
-	if (p->last.naddr == 0)
-		a->len = 0;
+	if (p->last.ended_ns != 0) {
+		l.cause = p->last.cause;
+		l.started_ns = p->last.started_ns;
+		l.connected_ns = p->last.connected_ns;
+	}
+	if (p->last.naddr > 0)
+		l.addr = p->last.addr[0];
 	pthread_mutex_unlock(&p->lock);
-	return cause;
+	return l;
 }
 
 static enum db_end
 chore_connect(struct chore *h)
 {
-	struct obs_addr a;
-	u64 at, deadline = deadline_in(h->c.timeout_ms);
+	struct lead l = last_probe(h->p);
+	u64 deadline = deadline_in(h->c.timeout_ms);
 	enum db_end end;
 
 	h->used_ns = clock_ns();
 	if (db_is_open(h->db))
 		return DB_OK;
 	chore_close(h);
-	(void)last_probe(h->p, &a, &at);
-	if (a.len == 0 || h->unreachable)
+	if (l.addr.len == 0 || h->unreachable)
 		return DB_TIMEOUT;
 	h->cell_slot = h->c.pool_slot;
 	h->cell = prober_cell_take(h->p, h->cell_slot);
-	end = db_connect(h->db, h->c.port == 0 ? h->c.host : a.text, h->c.port, h->c.user, h->c.password,
+	h->connected_ns = clock_ns();
+	end = db_connect(h->db, h->c.port == 0 ? h->c.host : l.addr.text, h->c.port, h->c.user, h->c.password,
 	    deadline);
 	if (end == DB_OK) {
 		prober_cell_note(h->p, h->cell_slot, h->cell, db_thread_id(h->db));
@@ -165,11 +174,17 @@ orphan_done(struct chore *h, u32 cell)
 	__atomic_fetch_add(&p->recovered, 1, __ATOMIC_RELAXED);
 }
 
-/* Was the thread the server's of before a restart? Its id may be another client's now. Uptime counts whole
- * seconds: when the start may be later than the sighting, the thread is not touched. */
+/* May the thread be one of before a restart of the server? Its id may be another client's now, so it is not
+ * touched then. It is not if the probe's connection is older than the sighting and was still good after ours
+ * was made; else Uptime tells, which counts whole seconds. */
 static bool
-is_of_former_server(const struct chore *h, u64 seen_ns)
+may_be_former(const struct chore *h, u64 seen_ns)
 {
+	struct lead l = last_probe(h->p);
+
+	if (l.cause == SRV_CAUSE_NONE && l.connected_ns != 0 && l.connected_ns < seen_ns &&
+	    l.started_ns > h->connected_ns)
+		return false;
 	return h->server_started_ns > seen_ns;
 }
 
@@ -184,13 +199,11 @@ orphan_end(struct chore *h, u32 cell, u64 thread_id)
 
 	if (chore_connect(h) != DB_OK) {
 		/* Alive but closed to us: nothing can be done about the thread but to wait for it. */
-		struct obs_addr a;
-		u64 at;
-		enum srv_cause cause = last_probe(h->p, &a, &at);
+		enum srv_cause cause = last_probe(h->p).cause;
 
 		return waited && (cause == SRV_CAUSE_AUTH || cause == SRV_CAUSE_TOO_MANY);
 	}
-	if (is_of_former_server(h, h->seen_ns[cell]))
+	if (may_be_former(h, h->seen_ns[cell]))
 		return waited;
 	(void)snprintf(sql, sizeof sql, "KILL CONNECTION %" PRIu64, thread_id);
 	end = db_query(h->db, sql, deadline_in(h->c.timeout_ms), NULL, NULL);
@@ -217,9 +230,7 @@ static u32
 recover(struct chore *h)
 {
 	struct shm_seg_pool *pool = h->p->env->pool;
-	struct obs_addr a;
-	u64 probed_ns;
-	enum srv_cause cause = last_probe(h->p, &a, &probed_ns);
+	struct lead l = last_probe(h->p);
 	u32 left = 0;
 
 	for (int i = pool_next_orphan(pool, h->c.pool_slot, 0); i >= 0 && !prober_stops(h->p);
@@ -231,7 +242,7 @@ recover(struct chore *h)
 			h->seen_ns[i] = clock_ns();
 		/* No id: its login never ended, and the server drops it now that the client is gone.
 		 * Refused after we saw the orphan: the server is gone, and its threads with it. */
-		if (id == 0 || (cause == SRV_CAUSE_REFUSED && probed_ns > h->seen_ns[i]) ||
+		if (id == 0 || (l.cause == SRV_CAUSE_REFUSED && l.started_ns > h->seen_ns[i]) ||
 		    orphan_end(h, (u32)i, id))
 			orphan_done(h, (u32)i);
 		else

@@ -247,6 +247,7 @@ db_connect(struct db *d, const char *host, u32 port, const char *user, const cha
 	int want;
 
 	db_close(d);
+	errno = 0; /* error messages of the library show it, also when no call has failed */
 	d->m = mysql_init(NULL);
 	if (d->m == NULL || !set_options(d->m)) {
 		d->err = CR_OUT_OF_MEMORY;

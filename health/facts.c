@@ -91,6 +91,24 @@ cause_of_errno(int sys_errno)
 	}
 }
 
+static bool
+is_network_errno(int sys_errno)
+{
+	switch (sys_errno) {
+	case ECONNRESET:
+	case ECONNABORTED:
+	case EPIPE:
+	case ENOTCONN:
+	case EHOSTUNREACH:
+	case ENETUNREACH:
+	case ENETDOWN:
+	case ETIMEDOUT:
+		return true;
+	default:
+		return false;
+	}
+}
+
 enum srv_cause
 facts_cause(u32 mysql_errno, int sys_errno, bool in_login)
 {
@@ -130,9 +148,9 @@ facts_cause(u32 mysql_errno, int sys_errno, bool in_login)
 	case CLI_LOST:
 	case CLI_LOST_EXTENDED:
 		/* Garbage in place of a greeting and an orderly close without one are the same to
-		 * Connector/C (both: EAGAIN left over); a reset it does tell. */
-		return in_login && (sys_errno == 0 || sys_errno == EAGAIN) ? SRV_CAUSE_PROTOCOL
-		                                                           : SRV_CAUSE_UNREACHABLE;
+		 * Connector/C, which shows whatever errno was left over then; a reset it does tell. */
+		return in_login && !is_network_errno(sys_errno) ? SRV_CAUSE_PROTOCOL
+		                                                : SRV_CAUSE_UNREACHABLE;
 	case CLI_VERSION:
 	case CLI_HANDSHAKE:
 	case CLI_OUT_OF_SYNC:

@@ -60,6 +60,7 @@ struct obs {
 	u32 mysql_errno;
 	char error[256]; /* printable ASCII */
 	u64 started_ns, ended_ns;
+	u64 connected_ns; /* when the connection that was used was made */
 	u32 conf_version; /* of the prober_conf it was made with */
 	u32 naddr; /* of failed probes too; the one that was connected to is the first */
 	struct obs_addr addr[SHM_ADDR_MAX];

@@ -29,6 +29,7 @@ struct probe {
 	bool replica_syntax_old; /* MySQL before 8.0.22: SHOW SLAVE STATUS */
 	u32 hb_errno;            /* last complaint, so that it is logged once */
 	struct obs_addr at;      /* the address connected to */
+	u64 connected_ns;
 	u64 figures_ns;
 	u32 threads_connected;
 	u64 deadline_ns;
@@ -133,6 +134,7 @@ connect_any(struct probe *b)
 		    b->c.password, now + left / (b->o.naddr - i));
 		if (end == DB_OK) {
 			b->at = b->o.addr[i];
+			b->connected_ns = now;
 			prober_cell_note(b->p, b->cell_slot, b->cell, db_thread_id(b->db));
 			put_addresses(b);
 			return 0;
@@ -395,6 +397,7 @@ probe_run(struct probe *b)
 		probe_close(b);
 		resolver_expire(&b->res);
 	}
+	b->o.connected_ns = b->connected_ns;
 	b->o.ended_ns = clock_ns();
 	return rc == ERR_AGAIN ? rc : 0;
 }

@@ -99,17 +99,17 @@ log_server(struct hserver *h, struct srv_verdict was)
 {
 	struct srv_verdict v = h->j.v;
 	bool bad = v.state == SRV_DOWN || v.state == SRV_BROKEN;
+	char why[400] = "";
 
 	if (!log_rate_ok(&h->rate, 20, 60000))
 		return;
-	log_at(bad ? LOG_WARN_ : LOG_NOTICE_, "server %s: %s%s%s -> %s%s%s%s%s%s%s", h->conf.name,
+	if (v.cause != SRV_CAUSE_NONE)
+		(void)snprintf(why, sizeof why, " (%s%s%s)", srv_cause_meanings[v.cause],
+		    h->rec.error[0] != '\0' ? ": " : "", h->rec.error);
+	log_at(bad ? LOG_WARN_ : LOG_NOTICE_, "server %s: %s%s%s -> %s%s%s%s", h->conf.name,
 	    srv_state_words[was.state], was.role != SRV_ROLE_NONE ? " " : "",
 	    was.role != SRV_ROLE_NONE ? srv_role_words[was.role] : "", srv_state_words[v.state],
-	    v.role != SRV_ROLE_NONE ? " " : "", v.role != SRV_ROLE_NONE ? srv_role_words[v.role] : "",
-	    v.cause != SRV_CAUSE_NONE ? " (" : "",
-	    v.cause != SRV_CAUSE_NONE ? srv_cause_meanings[v.cause] : "",
-	    v.cause != SRV_CAUSE_NONE && h->rec.error[0] != '\0' ? ": " : "",
-	    v.cause != SRV_CAUSE_NONE ? h->rec.error : "");
+	    v.role != SRV_ROLE_NONE ? " " : "", v.role != SRV_ROLE_NONE ? srv_role_words[v.role] : "", why);
 }
 
 /* Publishes one server if anything about it is new. */
@@ -151,6 +151,31 @@ log_cluster(const struct table *t, struct hcluster *c)
 }
 
 static bool
+cluster_is_known(const struct hcluster *c, bool all)
+{
+	for (u32 i = 0; i < c->j.n; i++)
+		if (c->j.srv[i]->known != all)
+			return !all;
+	return all;
+}
+
+/* Says who is primary when that changes, or when it is known first. Why there is none may change with every
+ * probe: only two primaries are worth a line of their own. */
+static void
+show_cluster(const struct table *t, struct hcluster *c)
+{
+	bool two = c->j.cause == SRV_CAUSE_TWO_PRIMARIES;
+
+	if (c->j.primary < 0 && !cluster_is_known(c, true))
+		return;
+	if (!c->shown || c->shown_primary != c->j.primary || c->shown_two != two)
+		log_cluster(t, c);
+	c->shown = true;
+	c->shown_primary = c->j.primary;
+	c->shown_two = two;
+}
+
+static bool
 publish_cluster(struct table *t, u32 i)
 {
 	struct hcluster *c = &t->clusters[i];
@@ -165,11 +190,7 @@ publish_cluster(struct table *t, u32 i)
 	seq_words_store(&dst->changed, &rec.changed, sizeof rec - offsetof(struct shm_cluhealth, changed));
 	seq_write_end(&dst->seq);
 	__atomic_store_n(&dst->word, word, __ATOMIC_RELEASE);
-	if (!c->shown || c->shown_primary != c->j.primary || c->shown_cause != c->j.cause)
-		log_cluster(t, c);
-	c->shown = true;
-	c->shown_primary = c->j.primary;
-	c->shown_cause = c->j.cause;
+	show_cluster(t, c);
 	return changed;
 }
 
@@ -179,15 +200,6 @@ look_again(struct table *t, const struct hcluster *c)
 {
 	for (u32 i = 0; i < c->j.n; i++)
 		prober_hurry(t->servers[c->j.srv[i]->id].prober);
-}
-
-static bool
-cluster_is_known(const struct hcluster *c)
-{
-	for (u32 i = 0; i < c->j.n; i++)
-		if (c->j.srv[i]->known)
-			return true;
-	return false;
 }
 
 static void
@@ -204,7 +216,7 @@ judge_one_cluster(struct table *t, u32 i, bool *changed_r)
 		                   __ATOMIC_RELAXED) == SHM_ADMIN_DRAIN;
 	}
 	/* Before the first outcome what an earlier process published stands. */
-	if (!cluster_is_known(c))
+	if (!cluster_is_known(c, false))
 		return;
 	judge_cluster(&c->j, clock_ns(), clock_wall_ms());
 	for (u32 k = 0; k < c->j.n; k++) {

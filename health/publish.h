@@ -22,8 +22,7 @@ struct hcluster {
 	char name[64];
 	struct judge_clu j;
 	int shown_primary;
-	enum srv_cause shown_cause;
-	bool shown;
+	bool shown, shown_two; /* what the log says */
 	struct log_rate rate;
 };
 

@@ -28,7 +28,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define WORKERS 1
+#define WORKERS 2 /* slot 1 waits, while the cells of slot 0 are orphaned; both have the same eventfd */
 #define EPOCH   5
 
 static struct {
@@ -147,7 +147,8 @@ start(void)
 	int pair[2];
 	struct link_start s = {.abi = shm_abi, .epoch = EPOCH, .instance = 1, .nworkers = WORKERS,
 	    .max_workers = H.caps.max_workers, .log_level = 7};
-	int fds[] = {H.pool_fd, H.names_fd, H.health_fd, H.alarm_fd, H.worker_fd, H.ring_fd, H.inbox[1]};
+	int fds[] = {H.pool_fd, H.names_fd, H.health_fd, H.alarm_fd, H.worker_fd, H.ring_fd, H.inbox[1],
+	    H.worker_fd, H.ring_fd, H.inbox[1]};
 
 	must(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == 0, "channel");
 	H.pid = fork();
@@ -295,7 +296,7 @@ command(char *line)
 	} else if (strcmp(w[0], "cell") == 0 && n == 3) {
 		orphan((u32)a, b);
 	} else if (strcmp(w[0], "wait") == 0) {
-		pool_wait_set(H.pool.p, slot_of((u32)a), 0, EPOCH, clock_ns());
+		pool_wait_set(H.pool.p, slot_of((u32)a), 1, EPOCH, clock_ns());
 	} else if (strcmp(w[0], "used") == 0) {
 		(void)printf("used %u\n", pool_used(H.pool.p, slot_of((u32)a)));
 	} else if (strcmp(w[0], "serve") == 0) {
