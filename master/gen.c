@@ -45,19 +45,23 @@ say(struct master *m, enum log_level level, const char *line)
 	text_add(&m->reload.said, "%s\n", line);
 }
 
-static void
+/* Returns how many options keep their value until a restart. */
+static u32
 say_messages(struct master *m, const struct conf_msgs *msgs)
 {
 	char line[1024];
+	u32 kept = 0;
 
 	for (u32 i = 0; i < msgs->n; i++) {
 		msg_format(&msgs->v[i], line, sizeof line);
 		say(m, msgs->v[i].severity == CONF_ERROR ? LOG_ERR_ : LOG_WARN_, line);
+		kept += strstr(line, "needs a restart, kept") != NULL; /* conf/snap.c says so */
 	}
-	if (msgs->dropped == 0)
-		return;
-	snprintf(line, sizeof line, "%u more messages", msgs->dropped);
-	say(m, LOG_ERR_, line);
+	if (msgs->dropped > 0) {
+		snprintf(line, sizeof line, "%u more messages", msgs->dropped);
+		say(m, LOG_ERR_, line);
+	}
+	return kept;
 }
 
 /* --- the record --- */
@@ -290,7 +294,7 @@ gen_first(struct master *m, bool last_good)
 	int rc = conf_load(m->conf_path, &a, &first), code = EXIT_CONF;
 
 	m->gen.fd = m->gen.sfd = -1;
-	say_messages(m, &first.msgs);
+	(void)say_messages(m, &first.msgs);
 	text_free(&m->reload.said);
 	if (rc == 0) {
 		first_snap = first.snap;
@@ -493,9 +497,8 @@ reload_try(struct master *m)
 	struct gen g = {.fd = -1, .sfd = -1};
 	char line[256];
 	int rc = r == NULL || set == NULL ? ERR_NOMEM : conf_load(m->conf_path, &a, r);
+	u32 kept = r == NULL ? 0 : say_messages(m, &r->msgs);
 
-	if (r != NULL)
-		say_messages(m, &r->msgs);
 	if (rc == 0)
 		rc = gen_make(m, &r->snap, a.generation, &g);
 	if (rc != 0 && rc != ERR_CONFIG) {
@@ -505,6 +508,7 @@ reload_try(struct master *m)
 	if (rc == 0)
 		rc = reload_prepare(m, &g, set);
 	if (rc == 0) {
+		segs_names(&m->segs)->m.reload_failed_changes = kept;
 		reload_publish(m, &g, set, &r->snap);
 	} else {
 		gen_fini(&g);

@@ -107,6 +107,9 @@ status_text(const struct master *m, struct text *t)
 	text_add(t, "workers: %u of %u ready, %llu clients; health: %s; open files: %u\n", ready,
 	    m->segs.nworkers, (unsigned long long)clients_now(m),
 	    m->health.state == CHILD_READY ? "ready" : "not ready", m->nofile);
+	if (segs_names(&m->segs)->m.reload_failed_changes > 0)
+		text_add(t, "%u changed options wait for a restart\n",
+		    segs_names(&m->segs)->m.reload_failed_changes);
 	if (m->elders.n > 0)
 		text_add(t, "earlier epochs: %u processes are finishing\n", m->elders.n);
 	server_lines(m, t);

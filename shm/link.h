@@ -4,9 +4,10 @@
  * LANG, TZ and MARGAY_* variables, and these descriptors:
  *   0  /dev/null
  *   1,2 the log pipe (non-blocking, each line one write)
- *   3  the channel: a SOCK_SEQPACKET Unix socket pair, one message each, descriptors by SCM_RIGHTS
+ *   3  the channel: a non-blocking SOCK_SEQPACKET Unix socket pair, one message each, descriptors by SCM_RIGHTS
  *      (SEQPACKET and not a stream: a message and its descriptors can neither be cut nor run together)
- * All else comes by message, first LINK_START. The end of the channel means that the master is gone: see
+ * It is exec'ed by descriptor, so it names itself (PR_SET_NAME); it leads a process group of its own, and its
+ * signals are as after a fresh start. All else comes by message, first LINK_START. The end of the channel means that the master is gone: see
  * "orphans" in doc/internals.md.
  *
  * For each worker slot the master makes, once, and keeps, so that they survive the worker:

@@ -2,7 +2,10 @@
  *   pool.<abi8>             shared by epochs         margay.ctl   control socket of the living master
  *   e<epoch>/names          master segment           current      text: newest epoch ("3\n"), renamed into place
  *   e<epoch>/health         e<epoch>/worker.<slot>   lock         flock held by the living master
- * Any process; the master creates, the others open what they are handed or (margay-stat) by path.
+ *   e<epoch>/unix           text: device and inode of each Unix socket that clients connect to
+ * abi8: the upper 32 bits of shm_abi in hex. Across versions nothing may be read but the header and, behind it in
+ * a pool, serving_epoch: a master tells workers of another version through it to stop accepting. These two never
+ * move. Any process; the master creates, the others open what they are handed or (margay-stat) by path.
  */
 #ifndef MARGAY_SHM_MAP_H
 #define MARGAY_SHM_MAP_H

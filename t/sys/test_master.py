@@ -382,6 +382,7 @@ class Reload(MasterTest):
         self.assertEqual(code, 0)
         self.assertRegex(out, r"workers.*restart")
         self.assertIn("2 of 2 ready", r.ctl("status")[1])
+        self.assertIn("1 changed options wait for a restart", r.ctl("status")[1])
 
     def test_child_that_refuses(self):
         r = self.rig
