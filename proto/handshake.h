@@ -1,7 +1,8 @@
 /* proto/handshake.h: the packets before a session is logged in: greeting, handshake response (and
  * the SSLRequest that may come before it), authentication switch. Pure: bodies in, slices that
  * point into them out; values in, whole packets out. Runs in the worker. Sources:
- * mariadb.com/kb/en/connection/, dev.mysql.com "Connection Phase"; differences in doc/PROTOCOL.
+ * mariadb.com/kb/en/connection/, dev.mysql.com "Connection Phase"; what real peers do
+ * differently is in proto/README.
  */
 #ifndef MARGAY_PROTO_HANDSHAKE_H
 #define MARGAY_PROTO_HANDSHAKE_H

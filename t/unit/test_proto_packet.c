@@ -82,6 +82,8 @@ Test(ok, info_with_and_without_tracking)
 	}
 	cr_assert_eq(pkt_ok_parse(BYTES("\0\1\2\2\0\3\0plain text"), 0, &ok), 0);
 	cr_assert(slice_is(ok.info, "plain text"));
+	cr_assert_eq(pkt_ok_parse(BYTES("\0\1\2\2\0\3\0\3abcd"), 0, &ok), 0);
+	cr_assert(slice_is(ok.info, "\3abcd"), "not length-encoded: its length ends too early");
 	cr_assert_eq(ok.insert_id, 2);
 	cr_assert_eq(ok.warnings, 3);
 	cr_assert_eq(pkt_ok_parse(BYTES("\0\1\2\2\0\3\0plain text"), CAP_SESSION_TRACK, &ok),
@@ -291,6 +293,9 @@ Test(err, cut_and_odd)
 	cr_assert_eq(pkt_err_parse(BYTES("\xff\x15\x04#28"), &e), 0);
 	cr_assert_str_eq(e.sqlstate, "HY000");
 	cr_assert(slice_is(e.text, "#28"));
+	cr_assert_eq(pkt_err_parse(BYTES("\xff\x15\x04#0AZ90"), &e), 0);
+	cr_assert_str_eq(e.sqlstate, "0AZ90");
+	cr_assert_eq(e.text.len, 0);
 	/* a sqlstate of control bytes must not get into logs or C strings */
 	cr_assert_eq(pkt_err_parse(BYTES("\xff\x15\x04#\0\n\x1b[mtext"), &e), 0);
 	cr_assert_str_eq(e.sqlstate, "HY000");
