@@ -301,11 +301,13 @@ look(struct live *l)
 	if (!l->attached) {
 		memcpy(dir, l->in->dir, sizeof dir);
 		l->attached = stat_attach(l->in, dir, l->why, sizeof l->why) == 0;
+		if (!l->attached)
+			return;
+		/* Samples of two epochs have no difference. */
 		if (l->have_then)
 			stat_free(&l->then);
 		l->have_then = false;
-		if (!l->attached)
-			return;
+		stat_free(&l->now);
 	} else {
 		if (l->have_then)
 			stat_free(&l->then);
