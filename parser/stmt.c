@@ -185,7 +185,9 @@ stmt_classify(const void *text, size_t len, u32 lex_mode, struct stmt *st_r)
 	lex_mode &= ~LEX_SKIP_VERSIONED;
 	versioned = pass(text, len, lex_mode, st_r);
 	if (unlikely(versioned)) {
-		pass(text, len, lex_mode | LEX_SKIP_VERSIONED, &without);
-		merge(st_r, &without, versioned);
+		u32 n = pass(text, len, lex_mode | LEX_SKIP_VERSIONED, &without);
+
+		/* What one comment holds may hide the next: a quote, run, opens a string. */
+		merge(st_r, &without, MAX(versioned, n));
 	}
 }

@@ -1,11 +1,12 @@
 /* t/sys/classify.c: the classifier as a filter, for tests that compare it with a server. Statements
  * on stdin, each ended by a NUL; one line for each on stdout: kind, read or -, why, pins, flags in
- * hexadecimal, num, arg. With -b N: classifies each of them N times instead and prints nanoseconds
- * per statement.
+ * hexadecimal, num, arg. -m MODE: lexer mode (LEX_*). -b N: classifies each N times instead and prints
+ * nanoseconds per statement.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 #include "parser/stmt.h"
 
 static void
@@ -26,7 +27,7 @@ show(const char *text, const struct stmt *st)
 }
 
 static void
-bench(const char *text, size_t len, long rounds)
+bench(const char *text, size_t len, u32 mode, long rounds)
 {
 	struct timespec a, b;
 	struct stmt st;
@@ -36,7 +37,7 @@ bench(const char *text, size_t len, long rounds)
 
 	clock_gettime(CLOCK_MONOTONIC, &a);
 	for (i = 0; i < rounds; i++) {
-		stmt_classify(text, len, 0, &st);
+		stmt_classify(text, len, mode, &st);
 		sum += st.flags + st.pins;
 	}
 	clock_gettime(CLOCK_MONOTONIC, &b);
@@ -49,20 +50,30 @@ bench(const char *text, size_t len, long rounds)
 int
 main(int argc, char **argv)
 {
-	long rounds = argc == 3 && strcmp(argv[1], "-b") == 0 ? strtol(argv[2], NULL, 10) : 0;
+	long rounds = 0;
 	char *text = NULL;
 	size_t size = 0;
 	ssize_t n;
+	u32 mode = 0;
+	int opt;
 
+	while ((opt = getopt(argc, argv, "b:m:")) != -1) {
+		if (opt == 'b')
+			rounds = strtol(optarg, NULL, 10);
+		else if (opt == 'm')
+			mode = (u32)strtoul(optarg, NULL, 0);
+		else
+			return 2;
+	}
 	while ((n = getdelim(&text, &size, 0, stdin)) > 0) {
 		struct stmt st;
 
 		n -= text[n - 1] == 0;
 		if (rounds) {
-			bench(text, (size_t)n, rounds);
+			bench(text, (size_t)n, mode, rounds);
 			continue;
 		}
-		stmt_classify(text, (size_t)n, 0, &st);
+		stmt_classify(text, (size_t)n, mode, &st);
 		show(text, &st);
 	}
 	free(text);
