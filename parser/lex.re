@@ -202,6 +202,8 @@ lex_next(struct lex *l, struct tok *t)
 	t->kw = NO_KW;
 	t->after_point = 0;
 again:
+	while (cur < end && *cur == ' ') /* cheaper than a turn of the automaton for the blank between two words */
+		cur++;
 	start = cur;
 	/*!re2c
 	re2c:yyfill:enable = 0;
@@ -250,7 +252,7 @@ again:
 	"0x" [0-9a-fA-F]+ | [xX] "'" [0-9a-fA-F]* "'" { kind = TOK_HEX; goto done; }
 	"0b" [01]+ | [bB] "'" [01]* "'" { kind = TOK_BIT; goto done; }
 	letter+ {
-		t->word = word_find(start, (size_t)(cur - start));
+		t->word = word_find(start, (size_t)(cur - start), end);
 		if (t->word)
 			t->kw = t->word->kw;
 		l->name_end = cur;

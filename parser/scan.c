@@ -381,7 +381,7 @@ on_call(struct cls *c)
 		if (name->kind == TOK_QUOTED) {
 			struct slice s = tok_name(&c->l, name);
 
-			w = word_find(s.p, s.len);
+			w = word_find(s.p, s.len, c->l.end);
 			if (w && w->form == FN_NONE)
 				w = NULL; /* `in`(1): quoted, no keyword */
 		}

@@ -27,31 +27,40 @@ load8(const void *p)
 	return v;
 }
 
-static bool
-word_is(const struct word *w, const u8 *p, size_t len)
+/* The first n bytes at p, n at most 8, the others zero. Loads eight where the text has them. */
+static inline u64
+load_upto(const u8 *p, size_t n, const u8 *end)
+{
+	u64 v = 0;
+
+	if (end - p >= 8)
+		return load8(p) & (~0ull >> (64 - 8 * n));
+	memcpy(&v, p, n);
+	return v;
+}
+
+static inline bool
+word_is(const struct word *w, const u8 *p, size_t len, const u8 *end)
 {
 	size_t i = 0;
 
 	if (w->len != len)
 		return false;
-	for (; len - i >= 8; i += 8)
+	for (; len - i > 8; i += 8)
 		if ((load8(p + i) | FOLD8) != (load8(w->text + i) | FOLD8))
 			return false;
-	for (; i < len; i++)
-		if ((p[i] | 0x20) != ((u8)w->text[i] | 0x20))
-			return false;
-	return true;
+	return (load_upto(p + i, len - i, end) | FOLD8) == (load8(w->text + i) | FOLD8);
 }
 
 const struct word *
-word_find(const u8 *p, size_t len)
+word_find(const u8 *p, size_t len, const u8 *end)
 {
 	u32 h;
 
 	if (len == 0 || len > WORD_MAX)
 		return NULL;
 	for (h = word_hash(p, len); word_slots[h]; h = (h + 1) % WORD_SLOTS)
-		if (word_is(&words[word_slots[h] - 1], p, len))
+		if (word_is(&words[word_slots[h] - 1], p, len, end))
 			return &words[word_slots[h] - 1];
 	return NULL;
 }

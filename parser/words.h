@@ -41,6 +41,8 @@ struct word {
 	u16 kw;    /* enum kw; NO_KW: a function that is no keyword */
 };
 
-/* The word written at p in any case, or NULL. */
-const struct word *word_find(const u8 *p, size_t len);
+/* The word written at p in any case of letters, or NULL. Bytes behind the word are looked at, but none at `end` or
+ * behind it.
+ */
+const struct word *word_find(const u8 *p, size_t len, const u8 *end);
 #endif

@@ -176,7 +176,7 @@ def soup(rnd):
 def test_the_server_reads_the_same_tokens():
     """Texts full of quotes, comments and escapes, in four SQL modes: none that is called a read locks a row, sets a
     variable, takes a lock or steps a sequence when the server runs it."""
-    rnd = random.Random(random.getrandbits(32))
+    rnd = random.Random(rng.getrandbits(32))
     watch = db.conn()
     reads = ran = locked = 0
     for mode, sql_mode in MODES:

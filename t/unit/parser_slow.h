@@ -5,6 +5,7 @@
 #define MARGAY_T_UNIT_PARSER_SLOW_H
 #include <ctype.h>
 #include <stdlib.h>
+#include <string.h>
 #include <strings.h>
 #include "parser/stmt.h"
 
@@ -125,12 +126,15 @@ slow_word_is(const char *p, size_t n, const char *const *list)
 static const char *
 slow_object(const char *o, size_t n)
 {
-	static const char *const never[] = {"into", "update", "delete", "lock", "procedure", "kill", "call",
+	static const char *const never[] = {"into", "update", "delete", "lock", "procedure", "kill",
 	    "sql_calc_found_rows", NULL};
 	static const char *const calls[] = {"get_lock", "release_lock", "last_insert_id", "row_count", "found_rows",
-	    "connection_id", "nextval", "lastval", "setval", "version", "uuid_short", "f", "q", NULL};
+	    "connection_id", "nextval", "lastval", "setval", "version", "uuid_short", NULL};
+	static const char *const stored[] = {"f", "q", NULL}; /* unless WITH may make them tables */
+	static const char *const with[] = {"with", NULL};
 	static const char *const first[] = {"select", "values", "table", "with", NULL};
 	size_t i = 0, words = 0;
+	bool has_with = false;
 
 	while (i < n) {
 		size_t from = i, k;
@@ -158,9 +162,11 @@ slow_object(const char *o, size_t n)
 			continue;
 		if (slow_word_is(o + from, i - from, never))
 			return "a keyword";
+		has_with |= slow_word_is(o + from, i - from, with);
 		for (k = i; k < n && isspace((u8)o[k]); k++)
 			;
-		if (k < n && o[k] == '(' && slow_word_is(o + from, i - from, calls))
+		if (k < n && o[k] == '(' && (slow_word_is(o + from, i - from, calls) ||
+						(!has_with && slow_word_is(o + from, i - from, stored))))
 			return "a call";
 	}
 	return words ? NULL : "no word";

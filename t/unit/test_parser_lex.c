@@ -251,13 +251,29 @@ static const struct {
 #undef FUNCTION
 };
 
+/* The same with and without eight bytes behind the word. */
+static const struct word *
+find(const char *p, size_t len)
+{
+	u8 room[80] = {0}, *tight = malloc(len ? len : 1);
+	const struct word *w;
+
+	memcpy(room, p, len);
+	memset(room + len, 'z', 8);
+	memcpy(tight, p, len);
+	w = word_find(tight, len, tight + len);
+	cr_expect_eq(w, word_find(room, len, room + sizeof room), "%.*s", (int)len, p);
+	free(tight);
+	return w;
+}
+
 Test(words, every_row_is_found_in_any_case)
 {
 	char buf[64];
 	size_t i, k, n;
 
 	for (i = 0; i < ARRAY_LEN(all_keywords); i++) {
-		const struct word *w = word_find((const u8 *)all_keywords[i].text, strlen(all_keywords[i].text));
+		const struct word *w = find(all_keywords[i].text, strlen(all_keywords[i].text));
 
 		cr_assert_not_null(w, "%s", all_keywords[i].text);
 		cr_expect_eq(w->kw, all_keywords[i].kw, "%s", all_keywords[i].text);
@@ -271,16 +287,16 @@ Test(words, every_row_is_found_in_any_case)
 
 			buf[k] = (char)(k % 2 && c >= 'A' && c <= 'Z' ? c + 32 : c);
 		}
-		w = word_find((const u8 *)buf, n);
+		w = find(buf, n);
 		cr_assert_not_null(w, "%s", all_functions[i].text);
 		cr_expect_eq(w->form, all_functions[i].form);
 		cr_expect_eq(w->effect, all_functions[i].effect);
 		/* neither a longer nor a shorter or changed name is taken for it */
 		buf[n] = 'q';
-		w = word_find((const u8 *)buf, n + 1);
+		w = find(buf, n + 1);
 		cr_expect(!w || w->len == n + 1, "%.*s", (int)n + 1, buf);
 		buf[n - 1] ^= 0x10;
-		w = word_find((const u8 *)buf, n);
+		w = find(buf, n);
 		cr_expect(!w || strncmp(w->text, buf, n - 1) || w->len != n || (w->text[n - 1] | 32) == (buf[n - 1] | 32));
 	}
 }
@@ -291,5 +307,5 @@ Test(words, no_word)
 	size_t i;
 
 	for (i = 0; i < ARRAY_LEN(no); i++)
-		cr_expect_null(word_find((const u8 *)no[i], strlen(no[i])), "%s", no[i]);
+		cr_expect_null(find(no[i], strlen(no[i])), "%s", no[i]);
 }
