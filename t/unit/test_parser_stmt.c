@@ -93,6 +93,7 @@ Test(stmt, table)
 
 		classify(e->text, e->len, 0, &st);
 		check_sane(&st, e->len, e->text);
+		st.flags &= ~STMT_F_TABLES; /* a test of its own */
 		cr_expect(st.kind == e->kind && st.why == e->why && st.pins == e->pins && st.flags == flags,
 		    "%s\n  is   %s %s pins %llx flags %x\n  want %s %s pins %llx flags %x", e->text,
 		    stmt_kind_word(st.kind), route_words[st.why], (unsigned long long)st.pins, st.flags,
@@ -271,6 +272,25 @@ Test(stmt, schemas_of_the_server)
 	cr_expect(!stmt_schema_is_local("shop", 4));
 	cr_expect(!stmt_schema_is_local("information_schemb", 18));
 	cr_expect(!stmt_schema_is_local("", 0));
+}
+
+Test(stmt, has_tables)
+{
+	static const struct {
+		const char *text;
+		bool tables;
+	} c[] = {{"SELECT 1", false}, {"SELECT a FROM t", true}, {"SELECT 1 FROM DUAL", false},
+	    {"SELECT EXTRACT(DAY FROM NOW())", false}, {"SELECT (SELECT a FROM t)", false},
+	    {"SELECT EXTRACT(DAY FROM NOW()) FROM t", true}, {"SELECT 'FROM t'", false}, {"SELECT @@warning_count", false},
+	    {"SELECT t.from", false}, {"SELECT 1 /* FROM t */", false}};
+	size_t i;
+
+	for (i = 0; i < ARRAY_LEN(c); i++) {
+		struct stmt st;
+
+		classify(c[i].text, strlen(c[i].text), 0, &st);
+		cr_expect_eq(!!(st.flags & STMT_F_TABLES), c[i].tables, "%s", c[i].text);
+	}
 }
 
 Test(stmt, every_kind_has_a_word)
