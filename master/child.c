@@ -16,7 +16,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define EXEC_FD 4 /* behind the descriptors of shm/link.h */
+#define EXEC_FD 4     /* behind the descriptors of shm/link.h */
+#define DEAF_MS 30000 /* from the end of a channel to SIGKILL */
 
 void
 child_init(struct child *c, struct master *m, int slot)
@@ -320,12 +321,25 @@ read_channel(struct child *c)
 }
 
 static void
+on_deaf(void *arg)
+{
+	struct child *c = arg;
+
+	log_err("%s[%d]: has closed its channel, is killed", c->name, (int)c->pid);
+	child_signal(c, SIGKILL);
+}
+
+static void
 on_channel(void *arg, short revents)
 {
 	struct child *c = arg;
 
 	if (revents & (POLLIN | POLLHUP | POLLERR) && !read_channel(c)) {
 		loop_del(&c->m->loop, &c->channel_node);
+		/* It is dying, as a rule, and a core may be on its way to the disk. A child that lives on
+		 * cannot be told anything any more. */
+		if (!loop_timer_pending(&c->kill_timer))
+			loop_timer_set(&c->m->loop, &c->kill_timer, clock_ns() + DEAF_MS * MS_NS, on_deaf, c);
 		return;
 	}
 	if (revents & POLLOUT)

@@ -234,6 +234,16 @@ elders_drain(struct master *m)
 	loop_timer_set(&m->loop, &m->elders.timer, clock_ns() + wait * MS_NS, on_drain_over, m);
 }
 
+u64
+elders_epoch(const struct master *m)
+{
+	u64 most = 0;
+
+	list_for_each(i, &m->elders.all)
+		most = MAX(most, LIST_ENTRY(i, struct elder, link)->epoch);
+	return most;
+}
+
 void
 elders_fini(struct master *m)
 {

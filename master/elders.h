@@ -13,5 +13,7 @@ void elders_find(struct master *m);
 void elders_orphan_cells(struct master *m);
 /* Ours serve now: from here on they have drain_timeout and a little more. */
 void elders_drain(struct master *m);
+/* The newest epoch of which a process lives; 0 if none. */
+u64 elders_epoch(const struct master *m);
 void elders_fini(struct master *m);
 #endif

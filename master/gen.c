@@ -328,6 +328,7 @@ gen_first_publish(struct master *m)
 	}
 	memset(&m->gen.cfg, 0, sizeof m->gen.cfg); /* the view of first_snap */
 	publish(m, &g);
+	m->listen.hide = m->elders.n > 0;
 	rc = listen_open(&m->listen, &m->gen.cfg, NULL, m->rt.dir, why, sizeof why);
 	if (rc != 0) {
 		log_err("%s", why);
@@ -407,6 +408,7 @@ reload_prepare(struct master *m, const struct gen *g, struct listen_set *set)
 	char why[512];
 
 	listen_init(set, m->segs.nworkers);
+	set->hide = m->listen.hide;
 	if (listen_open(set, &g->cfg, &m->listen, m->rt.dir, why, sizeof why) != 0) {
 		say(m, LOG_ERR_, why);
 		return ERR_SYSTEM;

@@ -178,23 +178,53 @@ unix_claim(const struct listener *l, const char *runtime_dir, char *why, size_t 
 	return say(why, size, l, "another program listens there");
 }
 
+#define TMP_SIZE (ADDR_HOST_MAX + 8)
+
+static void
+tmp_name(const struct listener *l, char *buf)
+{
+	snprintf(buf, TMP_SIZE, "%s.new", l->addr.host);
+}
+
+static int
+expose(struct listener *l)
+{
+	char tmp[TMP_SIZE];
+
+	tmp_name(l, tmp);
+	if (rename(tmp, l->addr.host) != 0)
+		return ERR_SYSTEM;
+	l->hidden = false;
+	return 0;
+}
+
+void
+listen_expose(struct listen_set *s)
+{
+	s->hide = false;
+	for (u32 i = 0; i < s->n; i++)
+		if (s->l[i].hidden && expose(&s->l[i]) != 0)
+			log_err("listen %s: %s", s->l[i].addr.host, strerror(errno));
+}
+
 /* Bound under another name, given its mode, then renamed: there is no moment without a socket, and none in
  * which it has the wrong mode. */
 static int
-unix_open(struct listener *l, int backlog, char *why, size_t size)
+unix_open(struct listener *l, int backlog, bool hide, char *why, size_t size)
 {
-	char tmp[sizeof l->addr.host + 8];
+	char tmp[TMP_SIZE];
 	struct sockaddr_un sa;
 	struct stat st;
 	int fd, saved;
 
-	snprintf(tmp, sizeof tmp, "%s.new", l->addr.host);
+	tmp_name(l, tmp);
 	if (!unix_addr(tmp, &sa))
 		return say(why, size, l, "path too long");
 	unlink(tmp);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd >= 0 && bind(fd, (struct sockaddr *)&sa, sizeof sa) == 0 && chmod(tmp, 0666) == 0 &&
-	    listen(fd, backlog) == 0 && stat(tmp, &st) == 0 && rename(tmp, l->addr.host) == 0) {
+	    listen(fd, backlog) == 0 && stat(tmp, &st) == 0 && (hide || expose(l) == 0)) {
+		l->hidden = hide;
 		l->dev = st.st_dev;
 		l->ino = st.st_ino;
 		l->fd[0] = fd;
@@ -214,7 +244,7 @@ listener_open(struct listen_set *s, struct listener *l, const char *runtime_dir,
 
 	if (l->addr.kind == ADDR_UNIX) {
 		rc = unix_claim(l, runtime_dir, why, size);
-		return rc != 0 ? rc : unix_open(l, s->backlog, why, size);
+		return rc != 0 ? rc : unix_open(l, s->backlog, s->hide, why, size);
 	}
 	for (u32 k = 0; k < s->nslots; k++) {
 		l->fd[k] = inet_open(l, s->backlog);
@@ -283,11 +313,18 @@ listen_open(struct listen_set *s, const struct cfg *c, const struct listen_set *
 static void
 unlink_ours(const struct listener *l)
 {
+	char tmp[TMP_SIZE];
+	const char *path = l->addr.host;
 	struct stat st;
 
-	if (l->addr.kind == ADDR_UNIX && l->fd[0] >= 0 && lstat(l->addr.host, &st) == 0 &&
-	    st.st_dev == l->dev && st.st_ino == l->ino)
-		unlink(l->addr.host);
+	if (l->addr.kind != ADDR_UNIX || l->fd[0] < 0)
+		return;
+	if (l->hidden) {
+		tmp_name(l, tmp);
+		path = tmp;
+	}
+	if (lstat(path, &st) == 0 && st.st_dev == l->dev && st.st_ino == l->ino)
+		unlink(path);
 }
 
 static void

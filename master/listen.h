@@ -15,10 +15,12 @@ struct listener {
 	int fd[LINK_MAX_WORKERS]; /* unix: fd[0] is for all; -1: closed */
 	dev_t dev;                /* unix: which file is ours */
 	ino_t ino;
+	bool hidden;              /* unix: still under its other name */
 };
 struct listen_set {
 	u32 n, nslots;
 	int backlog;
+	bool hide; /* new Unix sockets keep out of sight until listen_expose */
 	struct listener l[LINK_MAX_LISTEN];
 };
 
@@ -28,6 +30,9 @@ void listen_init(struct listen_set *s, u32 nslots);
  * old_dir: epoch directories are below; sockets recorded there are our predecessor's. */
 MUST_CHECK int listen_open(struct listen_set *s, const struct cfg *c, const struct listen_set *old,
     const char *runtime_dir, char *why, size_t size);
+/* Gives hidden Unix sockets their path. While workers of an earlier epoch serve it, that has to wait until ours
+ * do: should we fail, the path must still lead to them. Failures are logged. */
+void listen_expose(struct listen_set *s);
 /* Undoes listen_open: closes what `old` does not share. */
 void listen_abandon(struct listen_set *s, const struct listen_set *old);
 /* After the workers were told: closes what `s` no longer has, and removes Unix paths that are no longer ours. */

@@ -330,7 +330,7 @@ come_up(struct master *m, const struct args *a)
 	code = gen_first_publish(m);
 	if (!asks_low_port(&m->gen.cfg))
 		priv_drop_low();
-	if (code == EXIT_OK && (runtime_publish(&m->rt) != 0 || ctl_open(m) != 0)) {
+	if (code == EXIT_OK && (runtime_publish(&m->rt, m->rt.epoch) != 0 || ctl_open(m) != 0)) {
 		log_err("%s: %s", m->rt.dir, strerror(errno));
 		code = EXIT_FAIL;
 	}
@@ -342,7 +342,11 @@ come_up(struct master *m, const struct args *a)
 static void
 go_down(struct master *m)
 {
+	u64 left = elders_epoch(m);
+
 	listen_close(&m->listen);
+	if (left != 0 && runtime_publish(&m->rt, left) != 0)
+		log_warn("%s: %s", m->rt.dir, strerror(errno));
 	elders_fini(m);
 	ctl_close(m);
 	/* Our own epoch's files show nothing that lives; those of workers that outlive us stay. */

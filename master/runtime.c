@@ -154,10 +154,10 @@ runtime_epoch(struct runtime *rt)
 }
 
 int
-runtime_publish(struct runtime *rt)
+runtime_publish(const struct runtime *rt, u64 epoch)
 {
 	char path[4096], tmp[4096], text[32];
-	int fd, n = snprintf(text, sizeof text, "%llu\n", (unsigned long long)rt->epoch);
+	int fd, n = snprintf(text, sizeof text, "%llu\n", (unsigned long long)epoch);
 
 	snprintf(path, sizeof path, "%s/current", rt->dir);
 	snprintf(tmp, sizeof tmp, "%s/current.tmp", rt->dir);

@@ -21,8 +21,8 @@ MUST_CHECK int runtime_lock(struct runtime *rt, pid_t *pid_r);
 /* The next epoch's directory, made empty. `current` still names the previous one. 0, ERR_SYSTEM, ERR_LIMIT
  * (file system full). */
 MUST_CHECK int runtime_epoch(struct runtime *rt);
-/* Names our epoch in `current`: to be called when its segments are there. */
-MUST_CHECK int runtime_publish(struct runtime *rt);
+/* Names an epoch in `current`: ours when its segments are there, that of our elders when we leave them behind. */
+MUST_CHECK int runtime_publish(const struct runtime *rt, u64 epoch);
 void runtime_unlock(struct runtime *rt);
 
 /* Directories of earlier epochs: calls fn for each; fn may remove it. */

@@ -75,6 +75,7 @@ take_over_serving(struct master *m)
 		return;
 	m->serving_said = true;
 	loop_timer_clear(&m->serve_timer);
+	listen_expose(&m->listen);
 	segs_serve(&m->segs);
 	elders_drain(m);
 }
@@ -181,7 +182,11 @@ give_sockets(struct child *c)
 {
 	struct master *m = c->m;
 	u32 n = m->segs.nworkers, slot = (u32)c->slot;
+	struct link_listen l;
+	int fds[LINK_MAX_LISTEN];
 
+	if (listen_message(&m->listen, slot, true, &l, fds) == 0)
+		return; /* only shared ones, or given already */
 	for (u32 i = 1; i < n; i++) {
 		struct child *to = &m->workers[(slot + i) % n];
 
@@ -372,8 +377,8 @@ super_stop(struct master *m, int code)
 		loop_timer_set(&m->loop, &m->stop_timer, clock_ns() + 2000 * MS_NS, on_stop_deadline, m);
 		return;
 	}
-	/* Nobody has been served yet: nothing to drain. */
-	m->drain_ms = m->phase == MASTER_STARTING ? 0 : master_opts(m)->drain_timeout;
+	/* Where nobody has been served yet there is nothing to drain. */
+	m->drain_ms = super_ready_workers(m) == 0 ? 0 : master_opts(m)->drain_timeout;
 	m->phase = MASTER_STOPPING;
 	m->exit_code = code;
 	segs_names(&m->segs)->m.state = SHM_MASTER_STOPPING;
@@ -381,8 +386,10 @@ super_stop(struct master *m, int code)
 	log_notice("stopping: sessions get %llu ms", (unsigned long long)m->drain_ms);
 	loop_timer_clear(&m->serve_timer);
 	gen_on_stop(m);
-	/* Workers of earlier epochs would go on without us. */
-	take_over_serving(m);
+	/* Workers of earlier epochs would go on without us: right when our start has failed, wrong when the
+	 * service is to stop. */
+	if (code == EXIT_OK)
+		take_over_serving(m);
 	for_each_child(c, m)
 		loop_timer_clear(&c->start_timer);
 	for (u32 i = 0; i < m->segs.nworkers; i++)

@@ -8,8 +8,10 @@
 #include "conf/conf.h"
 #include "conf/crypt.h"
 #include "config.h"
+#include "shm/link.h"
 #include "shm/map.h"
 #include "shm/seq.h"
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -165,32 +167,27 @@ worker_serves(const char *dir, u32 slot)
 	return serves;
 }
 
-/* Workers go on serving when their master is gone: for a load balancer that asks, they count. */
+/* Workers go on serving when their master is gone: for a load balancer that asks, they count. They are looked
+ * for in all epochs, since a master may have died before its own workers served. */
 static u32
 orphans_serving(const char *runtime_dir, u64 *epoch_r)
 {
-	char path[CONF_PATH_MAX + 64], text[32] = "";
-	struct shm_map m;
-	u32 n = 0, slots;
-	FILE *f;
+	char dir[CONF_PATH_MAX + 64];
+	DIR *d = opendir(runtime_dir);
+	struct dirent *e;
+	u32 n = 0;
+	u64 epoch;
 
-	snprintf(path, sizeof path, "%s/current", runtime_dir);
-	f = fopen(path, "re");
-	if (f == NULL)
-		return 0;
-	if (fgets(text, sizeof text, f) != NULL)
-		text[strcspn(text, "\n")] = '\0';
-	fclose(f);
-	if (str_to_u64(text, epoch_r) != 0)
-		return 0;
-	snprintf(path, sizeof path, "%s/e%s/names", runtime_dir, text);
-	if (shm_map_path(path, SHM_MAGIC_MASTER, false, &m, NULL) != 0)
-		return 0;
-	slots = ((const struct shm_seg_master *)m.p)->m.workers;
-	shm_unmap(&m);
-	snprintf(path, sizeof path, "%s/e%s", runtime_dir, text);
-	for (u32 i = 0; i < slots; i++)
-		n += worker_serves(path, i);
+	while (d != NULL && n == 0 && (e = readdir(d)) != NULL) {
+		if (e->d_name[0] != 'e' || str_to_u64(e->d_name + 1, &epoch) != 0)
+			continue;
+		snprintf(dir, sizeof dir, "%s/e%llu", runtime_dir, (unsigned long long)epoch);
+		for (u32 i = 0; i < LINK_MAX_WORKERS; i++)
+			n += worker_serves(dir, i);
+		*epoch_r = epoch;
+	}
+	if (d != NULL)
+		closedir(d);
 	return n;
 }
 

@@ -301,6 +301,28 @@ class Life(MasterTest):
         r.start()
         self.assertRegex(r.text(), r"1 server connections of dead processes are to be taken back")
 
+    def test_failed_successor_leaves_elders_serving(self):
+        r = self.rig
+        m = r.start()
+        old = {r.worker(0), r.worker(1)}
+        m.kill()
+        m.wait()
+        r.misbehave(worker="exit=78")
+        code, out = r.margayd()
+        self.assertEqual(code, 78, out)
+        for where in (r.sock, r.port):
+            self.assertIn(r.ask(where)[1], old)
+        r.write(workers="many")
+        self.assertEqual(r.margayd()[0], 78)
+        self.assertIn(r.ask(r.sock)[1], old)
+        self.assertIn("go on serving", r.ctl("status")[1])
+        os.unlink(r.flag)
+        r.write(workers="2")
+        r.start()
+        wait_for("the end of the old workers", lambda: not any(alive(p) for p in old))
+        for where in (r.sock, r.port):
+            self.assertNotIn(r.ask(where)[1], old)
+
     def test_stop_ends_elders_too(self):
         """Workers of a dead master must not serve on after a stop, even when ours never came up."""
         r = self.rig
@@ -404,6 +426,27 @@ class Reload(MasterTest):
         self.assertEqual(code, 0)
         self.assertRegex(out, r"worker/1\[\d+\] has not adopted generation 2 yet")
         self.assertEqual(r.ctl("status")[0], 0)
+
+    def test_nothing_leaks(self):
+        r = self.rig
+        m = r.start()
+
+        def fds():
+            return len(os.listdir("/proc/%d/fd" % m.pid))
+
+        def rss():
+            with open("/proc/%d/smaps_rollup" % m.pid) as f:
+                return int(re.search(r"Rss:\s+(\d+)", f.read()).group(1))
+
+        before, memory = 0, 0
+        for i in range(80):
+            r.write(queue_timeout="never" if i % 4 == 3 else "%ds" % (i + 1), listen="127.0.0.1:%d" % r.port if i % 2
+                    else "127.0.0.1:%d, %s" % (r.port, r.sock))
+            self.assertEqual(r.ctl("reload")[0], int(i % 4 == 3))
+            if i == 15:
+                before, memory = fds(), rss()
+        self.assertEqual(fds(), before)
+        self.assertLess(rss(), memory + 1024)
 
     def test_many_at_once(self):
         """Each caller gets the result of a reading that began after it asked; good and bad ones alternate."""

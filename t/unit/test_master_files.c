@@ -177,7 +177,7 @@ Test(runtime, epochs_only_grow, .init = dir_make, .fini = dir_remove)
 	cr_assert_eq(rt.epoch, 1);
 	cr_assert_eq(runtime_epoch(&rt), 0); /* died before it published */
 	cr_assert_eq(rt.epoch, 2);
-	cr_assert_eq(runtime_publish(&rt), 0);
+	cr_assert_eq(runtime_publish(&rt, rt.epoch), 0);
 	runtime_remove(in_dir("e1"));
 	runtime_remove(in_dir("e2"));
 	cr_assert_eq(runtime_epoch(&rt), 0);
@@ -307,6 +307,14 @@ Test(listen, a_failure_keeps_the_old_set_and_nothing_of_the_new, .init = dir_mak
 	listen_close(&a);
 }
 
+static ino_t
+inode(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 ? st.st_ino : 0;
+}
+
 Test(listen, unix_paths, .init = dir_make, .fini = dir_remove)
 {
 	static struct listen_set a, b;
@@ -337,6 +345,22 @@ Test(listen, unix_paths, .init = dir_make, .fini = dir_remove)
 	cr_assert_eq(mkdir(in_dir("e1"), 0700), 0);
 	listen_record(&a, in_dir("e1"));
 	cr_assert_eq(listen_open(&b, &snap_cfg, NULL, dir, why, sizeof why), 0, "%s", why);
+	/* Hidden: the path still leads to a until b is exposed, and leaves no trace if it never is. */
+	listen_close(&b);
+	cr_assert_eq(access(path[0], F_OK), -1);
+	listen_init(&a, 2);
+	cr_assert_eq(listen_open(&a, &snap_cfg, NULL, dir, why, sizeof why), 0);
+	listen_record(&a, in_dir("e1"));
+	listen_init(&b, 2);
+	b.hide = true;
+	cr_assert_eq(listen_open(&b, &snap_cfg, NULL, dir, why, sizeof why), 0, "%s", why);
+	cr_assert_eq(inode(path[0]), a.l[0].ino);
+	listen_close(&b);
+	cr_assert_eq(inode(path[0]), a.l[0].ino);
+	b.hide = true;
+	cr_assert_eq(listen_open(&b, &snap_cfg, NULL, dir, why, sizeof why), 0, "%s", why);
+	listen_expose(&b);
+	cr_assert_eq(inode(path[0]), b.l[0].ino);
 	/* The path is no longer a's to remove. */
 	listen_close(&a);
 	cr_assert_eq(access(path[0], F_OK), 0);
