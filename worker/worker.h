@@ -147,7 +147,8 @@ void chan_say(struct worker *w, u32 type, const void *body, size_t len);
 void chan_ring(int fd);
 /* adopt.c: configuration generations */
 bool adopt_config(struct worker *w, int fd, int sfd, u64 gen);
-/* stop */
+/* tick.c */
+void worker_on_tick(void *worker);
 void worker_stop(struct worker *w, u64 drain_ms);
 void worker_check_drained(struct worker *w);
 
