@@ -94,6 +94,13 @@ on_for(struct cls *c)
 }
 
 static void
+leaves_insert_id(struct cls *c)
+{
+	c->flags |= STMT_F_LEAVES_ID;
+	c->pins |= PIN(SYSVAR);
+}
+
+static void
 on_keyword(struct cls *c, struct tok *t)
 {
 	switch ((enum act)acts[t->kw]) {
@@ -146,7 +153,7 @@ on_keyword(struct cls *c, struct tok *t)
 	case ACT_RETURNING: /* the reply is a result set and does not tell the insert id it leaves
 			       (measured) */
 		if (c->kind == STMT_INSERT || c->kind == STMT_REPLACE)
-			c->pins |= PIN(SYSVAR);
+			leaves_insert_id(c);
 		break;
 	case ACT_SELECT:
 		if (c->select_calls)
@@ -327,8 +334,7 @@ call_effect(struct cls *c, enum fn_effect effect)
 			c->flags |= STMT_F_INSERT_ID;
 		else if (c->kind != STMT_INSERT && c->kind != STMT_UPDATE &&
 			 c->kind != STMT_REPLACE)
-			c->pins |= PIN(SYSVAR); /* sets @@last_insert_id; only the OK of these three
-						   tells it */
+			leaves_insert_id(c); /* only the OK of these three tells it */
 		break;
 	case FX_FOUND_ROWS:
 		c->flags |= STMT_F_FOUND_ROWS;

@@ -100,6 +100,8 @@ judge(struct cls *c, struct stmt *st, u32 n, size_t len, u32 mode)
 		cls_doubt(c);
 	if (mode & LEX_TRUNCATED)
 		c->pins |= PIN(LONG);
+	if (c->pins & PIN(ROUTINE))
+		c->flags |= STMT_F_INSERT_ID;
 	if (c->flags & STMT_F_MULTI || mode & LEX_TRUNCATED || st->kind != STMT_SELECT)
 		cls_deny(c, ROUTE_UNKNOWN);
 	if (c->l.seen & LEX_S_HINT_PRIMARY)
@@ -134,10 +136,11 @@ pass(const void *text, size_t len, u32 mode, struct stmt *st)
 static void
 merge(struct stmt *st, const struct stmt *b, u32 versioned)
 {
+	const u32 both = STMT_F_READ | STMT_F_TABLES; /* held to be so only if it is so both ways */
 	bool same = st->kind == b->kind && st->num == b->num && st->arg_off == b->arg_off &&
 		    st->arg_len == b->arg_len;
 
-	st->flags = (st->flags & b->flags & STMT_F_READ) | ((st->flags | b->flags) & ~STMT_F_READ);
+	st->flags = (st->flags & b->flags & both) | ((st->flags | b->flags) & ~both);
 	st->pins |= b->pins;
 	if (st->why == ROUTE_READ)
 		st->why = b->why;

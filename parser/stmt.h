@@ -39,7 +39,8 @@ enum stmt_kind {
                                        * ROW_COUNT(), RESIGNAL */
 #define STMT_F_FOUND_ROWS 0x00000008u /* calls FOUND_ROWS() */
 #define STMT_F_CALC_ROWS  0x00000010u /* SQL_CALC_FOUND_ROWS */
-#define STMT_F_INSERT_ID  0x00000020u /* LAST_INSERT_ID() without argument, @@last_insert_id, @@identity */
+#define STMT_F_INSERT_ID  0x00000020u /* LAST_INSERT_ID() without argument, @@last_insert_id, @@identity; a routine
+                                       * (PIN_ROUTINE), which may ask for it as well */
 #define STMT_F_DML        0x00000040u /* may fire triggers */
 #define STMT_F_SECRET     0x00000080u /* may hold a password: IDENTIFIED, PASSWORD, MASTER_PASSWORD, ... */
 #define STMT_F_USER_VAR   0x00000100u /* a user variable occurs */
@@ -59,6 +60,9 @@ enum stmt_kind {
 #define STMT_F_INTO       0x00400000u /* SELECT ... INTO @var / OUTFILE / DUMPFILE */
 #define STMT_F_TABLES     0x01000000u /* a FROM outside of parentheses that is not FROM DUAL: running it empties the
                                        * diagnostics area; a SELECT without tables leaves it as it is (measured) */
+#define STMT_F_LEAVES_ID  0x02000000u /* leaves an insert id that its reply does not tell (measured): INSERT and
+                                       * REPLACE ... RETURNING; LAST_INSERT_ID(expr) outside of INSERT, REPLACE and
+                                       * UPDATE. PIN_SYSVAR is set for it */
 #define STMT_F_TRACKER    0x00800000u /* sets or reads session_track_* variables */
 
 struct stmt {

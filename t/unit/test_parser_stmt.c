@@ -49,6 +49,7 @@ struct expect {
 #define SESSION_FN    STMT_F_SESSION_FN
 #define INTO          STMT_F_INTO
 #define TRACKER       STMT_F_TRACKER
+#define LEAVES_ID     STMT_F_LEAVES_ID
 
 static const struct expect cases[] = {
 #define CASE(t, k, w, p, f) {t, sizeof(t) - 1, STMT_##k, ROUTE_##w, p, f},
@@ -88,7 +89,8 @@ Test(stmt, table)
 
 	for (i = 0; i < ARRAY_LEN(cases); i++) {
 		const struct expect *e = &cases[i];
-		u32 flags = e->flags | (e->why == ROUTE_READ ? STMT_F_READ : 0);
+		u32 flags = e->flags | (e->why == ROUTE_READ ? STMT_F_READ : 0) |
+			    (e->pins & ROUTINE_ ? STMT_F_INSERT_ID : 0);
 		struct stmt st;
 
 		classify(e->text, e->len, 0, &st);
@@ -282,7 +284,7 @@ Test(stmt, has_tables)
 	} c[] = {{"SELECT 1", false}, {"SELECT a FROM t", true}, {"SELECT 1 FROM DUAL", false},
 	    {"SELECT EXTRACT(DAY FROM NOW())", false}, {"SELECT (SELECT a FROM t)", false},
 	    {"SELECT EXTRACT(DAY FROM NOW()) FROM t", true}, {"SELECT 'FROM t'", false}, {"SELECT @@warning_count", false},
-	    {"SELECT t.from", false}, {"SELECT 1 /* FROM t */", false}};
+	    {"SELECT t.from", false}, {"SELECT 1 /* FROM t */", false}, {"SELECT 1 /*!80000 FROM t */", false}};
 	size_t i;
 
 	for (i = 0; i < ARRAY_LEN(c); i++) {
