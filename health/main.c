@@ -15,14 +15,15 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#define ALARM_MS 20 /* alarms closer together than this are one: many workers see the same server fail */
 #define TICK_MS 200 /* heartbeat of the segment, lag that grows unseen, the end of the epoch */
 
 static struct {
 	struct table t;
 	struct shm_map pool, names, health;
 	int alarm_fd;
-	bool started, adopted, ready, orphaned, stop;
-	u64 epoch, ready_due_ns, judged_ns;
+	bool started, adopted, ready, orphaned, stop, alarm;
+	u64 epoch, ready_due_ns, judged_ns, alarmed_ns;
 } M;
 
 static void
@@ -203,6 +204,11 @@ tick(void)
 		M.judged_ns = now;
 		table_rejudge(&M.t);
 	}
+	if (M.adopted && M.alarm && now - M.alarmed_ns > ALARM_MS * MS_NS) {
+		M.alarm = false;
+		M.alarmed_ns = now;
+		table_alarm(&M.t);
+	}
 	if (M.adopted && !M.ready && (table_all_known(&M.t) || now > M.ready_due_ns)) {
 		M.ready = true;
 		if (!M.orphaned && link_send(LINK_CHANNEL_FD, LINK_READY, NULL, 0, NULL, 0) != 0)
@@ -221,7 +227,7 @@ loop(void)
 		    {.fd = M.started ? M.alarm_fd : -1, .events = POLLIN},
 		    {.fd = M.orphaned ? -1 : LINK_CHANNEL_FD, .events = POLLIN}};
 
-		if (poll(p, 3, TICK_MS) < 0 && errno != EINTR)
+		if (poll(p, 3, M.alarm ? ALARM_MS : TICK_MS) < 0 && errno != EINTR)
 			PANIC("poll: errno %d", errno);
 		if (p[0].revents != 0) {
 			drain(M.t.env.report_fd);
@@ -229,8 +235,7 @@ loop(void)
 		}
 		if (p[1].revents != 0) {
 			drain(M.alarm_fd);
-			if (M.adopted)
-				table_alarm(&M.t);
+			M.alarm = true;
 		}
 		if (p[2].revents != 0) {
 			int rc = on_message();

@@ -27,6 +27,8 @@ struct probe {
 	u32 cell_slot; /* pool slot of cell */
 	bool mariadb;
 	bool replica_syntax_old; /* MySQL before 8.0.22: SHOW SLAVE STATUS */
+	bool fresh;              /* a worker saw it fail: look at new connections too */
+	bool channels_cut;       /* said so */
 	u32 hb_errno;            /* last complaint, so that it is logged once */
 	struct obs_addr at;      /* the address connected to */
 	u64 connected_ns;
@@ -224,13 +226,16 @@ col2(const struct db_row *r, const char *name, const char *newer)
 static void
 on_channel(void *arg, const struct db_row *r)
 {
-	struct obs_facts *f = arg;
+	struct probe *b = arg;
+	struct obs_facts *f = &b->o.facts;
 	struct obs_channel *ch;
 	const char *behind;
 
 	if (f->nchannels >= OBS_CHANNELS) {
-		log_limited(LOG_WARN_, "more than %d replication channels: the rest is not looked at",
-		    OBS_CHANNELS);
+		if (!b->channels_cut)
+			log_warn("server %s: more than %d replication channels: the rest is not looked at",
+			    b->c.name, OBS_CHANNELS);
+		b->channels_cut = true;
 		return;
 	}
 	ch = &f->channel[f->nchannels++];
@@ -254,18 +259,18 @@ look_channels(struct probe *b)
 	if (b->c.topology != CFG_REPLICATION)
 		return 0;
 	if (b->mariadb) {
-		end = db_query(b->db, "SHOW ALL SLAVES STATUS", b->deadline_ns, on_channel, &b->o.facts);
+		end = db_query(b->db, "SHOW ALL SLAVES STATUS", b->deadline_ns, on_channel, b);
 		return end == DB_OK ? 0 : probe_failed(b, end, false);
 	}
 	if (!b->replica_syntax_old) {
-		end = db_query(b->db, "SHOW REPLICA STATUS", b->deadline_ns, on_channel, &b->o.facts);
+		end = db_query(b->db, "SHOW REPLICA STATUS", b->deadline_ns, on_channel, b);
 		if (end == DB_OK)
 			return 0;
 		if (end != DB_ERROR || db_errno(b->db) != SYNTAX_ERROR)
 			return probe_failed(b, end, false);
 		b->replica_syntax_old = true;
 	}
-	end = db_query(b->db, "SHOW SLAVE STATUS", b->deadline_ns, on_channel, &b->o.facts);
+	end = db_query(b->db, "SHOW SLAVE STATUS", b->deadline_ns, on_channel, b);
 	return end == DB_OK ? 0 : probe_failed(b, end, false);
 }
 
@@ -366,6 +371,32 @@ probe_look(struct probe *b)
 	return rc != 0 ? rc : look_heartbeat(b);
 }
 
+/* A worker could not use the server, and it may be new connections that fail while the one we keep goes on
+ * (a firewall, a listener that hangs): makes one and closes it again. The old one is kept, as it shows since
+ * when the server runs. One that is full or refuses the account is not worse than before. */
+static int
+look_fresh(struct probe *b)
+{
+	struct db *kept = b->db;
+	int cell = b->cell, rc;
+	u64 since = b->connected_ns;
+
+	b->db = db_new(b->p->stop_fd);
+	AN(b->db != NULL);
+	rc = connect_any(b);
+	db_free(b->db);
+	prober_cell_give(b->p, b->cell_slot, b->cell);
+	b->db = kept;
+	b->cell = cell;
+	b->connected_ns = since;
+	if (rc == 0 || (b->o.cause != SRV_CAUSE_TOO_MANY && b->o.cause != SRV_CAUSE_AUTH))
+		return rc;
+	b->o.cause = SRV_CAUSE_NONE;
+	b->o.mysql_errno = 0;
+	b->o.error[0] = '\0';
+	return 0;
+}
+
 /* One probe. ERR_AGAIN: the thread must end. */
 static int
 probe_run(struct probe *b)
@@ -380,6 +411,9 @@ probe_run(struct probe *b)
 	rc = probe_connect(b);
 	if (rc == 0)
 		rc = probe_look(b);
+	if (rc == 0 && kept && b->fresh)
+		rc = look_fresh(b);
+	b->fresh = false;
 	/* A kept connection that was closed meanwhile (wait_timeout, KILL, a restart) says nothing about
 	 * the server: what a new one finds does. */
 	if (rc == ERR_IO && kept && !db_is_open(b->db) && b->o.cause == SRV_CAUSE_UNREACHABLE) {
@@ -468,8 +502,10 @@ probe_loop(struct probe *b)
 		quick = b->o.cause == SRV_CAUSE_NONE || quick == 0 ? 0 : quick - 1;
 		while (!prober_stops(b->p) && clock_ns() < (quick > 0 ? MIN(soonest, due) : due)) {
 			prober_wait(b->p, b->p->probe_fd, quick > 0 ? MIN(soonest, due) : due);
-			if (take_hurry(b->p))
+			if (take_hurry(b->p)) {
 				quick = b->c.fall;
+				b->fresh = true;
+			}
 			take_conf(b);
 			due = b->o.started_ns + b->c.interval_ms * MS_NS;
 		}

@@ -246,6 +246,17 @@ judge_clusters(struct table *t, const bool *which)
 		ring_workers(t);
 }
 
+static void
+take_recovered(struct table *t, struct hserver *h)
+{
+	u32 n = __atomic_exchange_n(&h->prober->recovered, 0, __ATOMIC_RELAXED);
+
+	if (n == 0)
+		return;
+	STAT_ADD(t->seg->stat.cells_recovered, n);
+	log_notice("server %s: connections of dead processes taken back: %u", h->conf.name, n);
+}
+
 void
 table_update(struct table *t)
 {
@@ -257,8 +268,7 @@ table_update(struct table *t)
 
 		if (!h->used)
 			continue;
-		STAT_ADD(t->seg->stat.cells_recovered,
-		    __atomic_exchange_n(&h->prober->recovered, 0, __ATOMIC_RELAXED));
+		take_recovered(t, h);
 		if (!prober_take(h->prober, &o))
 			continue;
 		STAT_ADD(t->seg->stat.probes, 1);
@@ -285,7 +295,8 @@ recover_unused(struct table *t)
 	bool used[JUDGE_MAX_SERVERS] = {false};
 	u32 n = MIN(pool->p.max_servers, JUDGE_MAX_SERVERS);
 
-	if (__atomic_load_n(&pool->p.serving_epoch, __ATOMIC_ACQUIRE) > t->seg->h.epoch)
+	/* Of two masters the one that serves does it: the other's servers may be none of ours. */
+	if (__atomic_load_n(&pool->p.serving_epoch, __ATOMIC_ACQUIRE) != t->seg->h.epoch)
 		return;
 	for (u32 i = 0; i < t->nservers; i++)
 		if (t->servers[i].used && t->servers[i].conf.pool_slot < n)

@@ -5,7 +5,7 @@
  *   start | config FILE | ring | stop | hangup | kill | admin ID drain|online
  *   show                    one line for each server and cluster, then "end"
  *   cell ID THREAD          a connection of a dead worker; answers "cell N"
- *   wait ID | serve EPOCH | used ID
+ *   wait ID | granted ID | used ID | serve EPOCH
  * Messages of health are printed as "msg TYPE VALUE" as they come; its end as "exit STATUS".
  */
 #include "config.h"
@@ -243,6 +243,17 @@ orphan(u32 id, u64 thread)
 	(void)printf("cell %d\n", cell);
 }
 
+static u32
+granted(u32 slot)
+{
+	const struct shm_poolcell *c = shm_pool_cells(H.pool.p, slot);
+	u32 n = 0;
+
+	for (u32 i = 0; i < H.caps.max_cells; i++)
+		n += pool_owner_kind(__atomic_load_n(&c[i].owner, __ATOMIC_SEQ_CST)) == POOL_GRANTED;
+	return n;
+}
+
 static void
 ring(int fd)
 {
@@ -299,6 +310,8 @@ command(char *line)
 		pool_wait_set(H.pool.p, slot_of((u32)a), 1, EPOCH, clock_ns());
 	} else if (strcmp(w[0], "used") == 0) {
 		(void)printf("used %u\n", pool_used(H.pool.p, slot_of((u32)a)));
+	} else if (strcmp(w[0], "granted") == 0) {
+		(void)printf("granted %u\n", granted(slot_of((u32)a)));
 	} else if (strcmp(w[0], "serve") == 0) {
 		__atomic_store_n(&((struct shm_seg_pool *)H.pool.p)->p.serving_epoch, a, __ATOMIC_RELEASE);
 	} else {

@@ -115,6 +115,10 @@ class Health:
         self.send("used %d" % i)
         return int(self.line("used").split()[1])
 
+    def granted(self, i):
+        self.send("granted %d" % i)
+        return int(self.line("granted").split()[1])
+
     def end(self):
         self.p.stdin.close()
         self.p.wait()
@@ -284,6 +288,58 @@ def test_alarm_is_faster_than_the_interval():
     h.end()
 
 
+def relay(port):
+    """A TCP relay to a server whose listening socket can be closed: (port, close)."""
+    s = socket.socket()
+    s.bind(("127.0.0.1", 0))
+    s.listen(64)
+
+    def pump(a, b):
+        try:
+            while True:
+                d = a.recv(65536)
+                if not d:
+                    break
+                b.sendall(d)
+        except OSError:
+            pass
+        for x in (a, b):
+            try:
+                x.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+
+    def run():
+        try:
+            while True:
+                c, _ = s.accept()
+                u = socket.create_connection(("127.0.0.1", port))
+                threading.Thread(target=pump, args=(c, u), daemon=True).start()
+                threading.Thread(target=pump, args=(u, c), daemon=True).start()
+        except OSError:
+            pass
+    threading.Thread(target=run, daemon=True).start()
+
+    def close():
+        s.shutdown(socket.SHUT_RDWR)
+        s.close()
+    return s.getsockname()[1], close
+
+
+def test_alarm_looks_at_new_connections():
+    """The connection that health keeps goes on while nobody else gets in."""
+    normal()
+    port, close = relay(db[0].port)
+    h = started(conf({"db1": "127.0.0.1:%d" % port}, topology="standalone"), db1="up primary -", main=0)
+    close()
+    streak = int(h.server("db1")["streak"])
+    wait_for(lambda: int(h.server("db1")["streak"]) > streak + 5, 20, "more probes")
+    eq(h.verdict("db1"), "up primary -")
+    h.send("ring")
+    h.expect(db1="down - refused", main=-1)
+    h.end()
+
+
 def test_wrong_password():
     normal()
     secret = "nObOdY-kNoWs"
@@ -410,14 +466,14 @@ def test_orphans():
     eq(value(other, "SELECT 1"), 1)
     other.close()
     # A worker that waits is granted what is recovered.
-    used = h.used(0)
+    wait_for(lambda: h.used(0) <= base + 1, 10, "transient connections to end")
+    eq(h.granted(0), 0)
     h.send("wait 0")
     h.send("cell 0 4000001")
     h.line("cell")
     h.send("ring")
     wait_for(lambda: h.show()["health"]["-"]["recovered"] == "4", 20, "the fourth cell")
-    eq(h.used(0), used + 1, "the granted cell")
-    ok(base <= used <= base + 1, "cells of health: %d, then %d" % (base, used))
+    wait_for(lambda: h.granted(0) >= 1, 10, "a cell granted to the worker that waits")
     h.end()
 
 
@@ -726,10 +782,15 @@ def test_peers_that_are_no_servers():
     ok(proc_fds(h.pid) <= fds + len(PEERS), "descriptors: %d, then %d" % (fds, proc_fds(h.pid)))
     note("after 500 failed probes: %d descriptors (%d before), %d KiB (%d before)" %
          (proc_fds(h.pid), fds, proc_pss(h.pid), rss))
-    ok(proc_pss(h.pid) < rss + 8192, "memory grows: %d KiB, then %d" % (rss, proc_pss(h.pid)))
+    with open(os.path.join(BUILD, "margay-health"), "rb") as f:
+        sanitized = re.search(rb"__[at]san_init", f.read())
+    # AddressSanitizer holds back what was freed; it looks for leaks at the end instead.
+    ok(sanitized or proc_pss(h.pid) < rss + 8192, "memory grows: %d KiB, then %d" % (rss, proc_pss(h.pid)))
     ok(not any(b"sEcReT" in b or b"root:" in b for b in heard), "a secret or a file was given away")
     eq(int(h.show()["health"]["-"]["pid"]), h.pid)
     ok("sEcReT" not in read_text(h.log), "a password is in the log")
+    h.send("stop")
+    eq(h.line("exit", 30), "exit 0")
     h.end()
 
 
