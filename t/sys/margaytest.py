@@ -25,6 +25,9 @@ from mt_mariadb import *
 from mt_margay import *
 
 
+logs = []  # (name, log) of what has been ended
+
+
 def _log_sizes():
     return {t.log: os.path.getsize(t.log) for t in things if os.path.exists(t.log)}
 
@@ -40,6 +43,17 @@ def _show_logs(before):
     sys.stdout.flush()
 
 
+def _end_since(n):
+    """What a test started ends with it, however it ended; what setup() started stays."""
+    for t in things[n:]:
+        if isinstance(t, Margay) and t.proc and (t.proc.alive() or t.old_pids):
+            t.kill_all()
+        elif isinstance(t, MariaDB):
+            t.kill()
+    logs.extend((t.name, t.log) for t in things[n:])
+    del things[n:]
+
+
 class _Timeout(Exception):
     pass
 
@@ -52,6 +66,7 @@ def _on_alarm(sig, frame):
 def _call(name, fn):
     """Runs one function; returns 'ok', 'FAIL' or 'skip' and prints the line."""
     start, why, before = time.monotonic(), "", _log_sizes()
+    there = len(things)
     signal.alarm(int(getattr(fn, "limit", 120) * max(1, SLOW)))
     try:
         fn()
@@ -63,10 +78,12 @@ def _call(name, fn):
     except (Exception, _Timeout):
         verdict, why = "FAIL", "\n" + traceback.format_exc()
     signal.alarm(0)
-    if verdict != "ok" or name not in ("setup", "teardown"):
-        print("%-4s %s (%.1f s)%s" % (verdict, name, time.monotonic() - start, why), flush=True)
     if verdict == "FAIL":
         _show_logs(before)
+    if name not in ("setup", "teardown"):
+        _end_since(there)
+    if verdict != "ok" or name not in ("setup", "teardown"):
+        print("%-4s %s (%.1f s)%s" % (verdict, name, time.monotonic() - start, why), flush=True)
     return verdict
 
 
@@ -80,12 +97,8 @@ def limit(seconds):
 
 def sanitizer_lines():
     """Reports of sanitizers and panics in the logs of every Margay of this run: each is a failure."""
-    bad = []
-    for t in things:
-        if isinstance(t, Margay):
-            bad += [l for l in read_text(t.log).splitlines()
-                    if re.search(r"(ERROR: (Address|Leak|Thread)Sanitizer|runtime error:)", l)]
-    return bad
+    return [line for name, log in logs + [(t.name, t.log) for t in things] for line in read_text(log).splitlines()
+            if re.search(r"(ERROR: (Address|Leak|Thread)Sanitizer|runtime error:)", line)]
 
 
 def left_out():

@@ -39,12 +39,12 @@ class Margay:
     def __init__(self, servers, margay=None, server=None, server_options=None, cluster=None, users=None,
                  extra="", start=True, name="margay", wait_servers=True):
         self.servers, self.name = list(servers), name
-        self.dir = mkdir("%s.%d" % (name, len(things)))
+        self.dir = mkdir(name)
         self.port, self.conf, self.log = free_port(), self.dir + "/margay.conf", self.dir + "/log"
         self.socket = self.dir + "/c"
         self.margay = {"listen": "127.0.0.1:%d, %s" % (self.port, self.socket), "workers": 1,
                        "runtime_dir": self.dir + "/run", "state_dir": self.dir + "/state",
-                       "log_level": "info"}
+                       "log_level": "info", "drain_timeout": "2s"}
         self.margay.update(margay or {})
         self.server = server or {}
         self.server_options = server_options or {}
