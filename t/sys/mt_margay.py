@@ -96,10 +96,11 @@ class Margay:
     def prog(self, name):
         return os.path.join(bindir(), name)
 
-    def start(self, wait=True, extra=(), write=True):
+    def start(self, wait=True, extra=(), write=True, wrap=()):
+        """extra: more arguments of margayd; wrap: a command to run it by."""
         if write:
             self.write_conf()
-        self.proc = Proc([self.prog("margayd"), "-c", self.conf] + list(extra), self.log)
+        self.proc = Proc(list(wrap) + [self.prog("margayd"), "-c", self.conf] + list(extra), self.log)
         if wait:
             self.wait_serving()
         return self

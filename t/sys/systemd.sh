@@ -3,11 +3,12 @@
 # under ${XDG_CACHE_HOME:-~/.cache}/margay, made anew after 30 days), installs Margay and a MariaDB server into
 # a copy of it, boots that copy in systemd-nspawn, where the unit margay-test.service runs the tests below,
 # writes their results to a file and powers off. Needs root, debootstrap, systemd-container.
-#   make check-systemd
+#   make check-systemd      (t/sys/systemd.sh PATH-OF-MARGAY.CONF)
 set -u
 top=$(cd "${top_srcdir:-$(dirname "$0")/../..}" && pwd)
 build=$(cd "${top_builddir:-.}" && pwd)
 cache=${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/margay
+conf=${1:-/etc/margay/margay.conf}
 limit=240 # seconds that the booted system may take
 
 skip()
@@ -51,30 +52,18 @@ base_tree()
 install_margay()
 {
 	make -s -C "$build" install DESTDIR="$root" >"$work/install.log" 2>&1 || { tail "$work/install.log"; return 1; }
-	mkdir -p "$root/etc/margay" "$root/opt/test"
-	# installed under the configured prefix; the unit file has to be where systemd looks
-	local unit=$(find "$root" -name margay.service -not -path '*/opt/*' | head -n 1)
-	[ -n "$unit" ] || { echo "make install installs no margay.service"; return 1; }
-	case $unit in
-	"$root"/etc/systemd/* | "$root"/lib/systemd/* | "$root"/usr/lib/systemd/* | "$root"/usr/local/lib/systemd/*) ;;
-	*) cp "$unit" "$root/etc/systemd/system/" ;;
-	esac
-	local f
-	for f in $(find "$root/usr/local" "$root/opt" -path '*sysusers.d/*.conf' 2>/dev/null); do
-		mkdir -p "$root/etc/sysusers.d" && cp "$f" "$root/etc/sysusers.d/"
-	done
-	for f in $(find "$root/usr/local" "$root/opt" -path '*tmpfiles.d/*.conf' 2>/dev/null); do
-		mkdir -p "$root/etc/tmpfiles.d" && cp "$f" "$root/etc/tmpfiles.d/"
-	done
+	mkdir -p "$root/opt/test"
+	[ -n "$(find "$root" -path '*lib/systemd/system/margay.service')" ] ||
+		{ echo "make install installs no margay.service"; return 1; }
 	cp "$top/t/sys/systemd_inside.sh" "$root/opt/test/run"
 	chmod 755 "$root/opt/test/run"
-	cat >"$root/etc/systemd/system/margay-test.service" <<-'UNIT'
+	cat >"$root/etc/systemd/system/margay-test.service" <<-UNIT
 		[Unit]
 		Description=Tests of the Margay service
 		After=multi-user.target
 		[Service]
 		Type=oneshot
-		ExecStart=/opt/test/run
+		ExecStart=/opt/test/run $conf
 		ExecStopPost=/bin/systemctl --no-block poweroff
 		TimeoutStartSec=200
 		StandardOutput=file:/opt/test/out

@@ -2,7 +2,7 @@
 # t/sys/systemd_inside.sh: runs inside the booted tree of systemd.sh as its only job: a MariaDB server, then
 # margay.service started, reloaded, killed, watched and stopped through systemctl. Prints results to stdout.
 set -u
-conf=/etc/margay/margay.conf
+conf=$1
 passed=0 failed=0
 
 # check NAME COMMAND...: one result
@@ -83,7 +83,7 @@ start_server()
 	mkdir -p /srv/db && chown nobody /srv/db
 	cd /srv/db || return 1
 	setpriv --reuid nobody --clear-groups mariadb-install-db --no-defaults --datadir=/srv/db/data --tmpdir=/srv/db \
-		--auth-root-authentication-method=normal --skip-test-db --skip-name-resolve || return 1
+		--auth-root-authentication-method=normal --skip-test-db --skip-name-resolve --force || return 1
 	systemd-run --unit=db -p User=nobody mariadbd --no-defaults --datadir=/srv/db/data --tmpdir=/srv/db \
 		--socket=/srv/db/s --port=3306 --bind-address=127.0.0.1 --skip-name-resolve --performance-schema=off || return 1
 	until_true 40 mariadb --no-defaults -u root -S /srv/db/s -e "SELECT 1" || return 1
@@ -156,7 +156,7 @@ new_master()
 	[ "$(systemctl is-active margay)" = active ] && [ "$(main_pid)" != "$1" ] && [ "$(main_pid)" != 0 ]
 }
 
-# A master that stands still is ended by systemd's watchdog and started again.
+# A master that stands still is ended by systemd's watchdog and started again (in the unit: after 30 s).
 watchdog()
 {
 	local old=$(main_pid)
@@ -189,13 +189,20 @@ no_secrets()
 
 verify_unit()
 {
-	systemd-analyze verify margay.service
+	systemd-analyze verify --man=no margay.service
 }
 
+mkdir -p /etc/systemd/system/margay.service.d
+printf '[Service]\nWatchdogSec=6s\n' >/etc/systemd/system/margay.service.d/test.conf
+systemctl daemon-reload
 systemd-sysusers
 systemd-tmpfiles --create
 write_conf ""
 check "MariaDB server" start_server
+if [ $failed != 0 ]; then
+	echo "$passed passed, $failed failed, 0 skipped"
+	exit 1
+fi
 check "systemd-analyze verify" verify_unit
 check "start" start_service
 check "not root" not_root

@@ -202,14 +202,16 @@ def test_frozen_primary_delays_no_reads():
 
 def test_too_many_open_files():
     """With few descriptors a worker refuses clients, says so in the log, and goes on."""
-    m = margay({"nofile": 64})
+    m = margay({"nofile": 100}, start=False)
+    m.start(wrap=["prlimit", "--nofile=100:100"])
+    m.wait_servers()
     refused_, held = 0, []
-    for _ in range(80):
+    for _ in range(120):
         try:
             held.append(m.conn(connect_timeout=3))
         except pymysql.err.MySQLError:
             refused_ += 1
-    ok(refused_ > 0, "80 clients fitted into 64 descriptors")
+    ok(refused_ > 0, "120 clients fitted into 100 descriptors")
     for c in held[:5]:
         eq(value(c, "SELECT 1"), 1, "clients that are in")
     for c in held:

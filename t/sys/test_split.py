@@ -5,8 +5,6 @@ from margaytest import *
 GENERAL_LOG = ["--general-log=1", "--general-log-file=general", "--log-disabled-statements=slave"]
 tags = itertools.count(1)
 LAG = "1s"
-# An ordinary read, unlike @@server_id: a variable of the server that the session is at goes to the primary.
-SERVER_ID = "SELECT variable_value FROM information_schema.global_variables WHERE variable_name = 'SERVER_ID'"
 
 
 def setup():
@@ -57,7 +55,6 @@ def test_reads_to_the_replica():
     goes(c, "db2", "SELECT * FROM t", "SELECT COUNT(*) FROM t WHERE v > 1 GROUP BY v", "(SELECT 1)",
          "SELECT NOW(), ABS(-1), CONCAT('a', v) FROM t", "WITH x AS (SELECT * FROM t) SELECT * FROM x",
          "SELECT * FROM t UNION SELECT * FROM t", "select sql_no_cache id from t limit 1")
-    eq(where(c, SERVER_ID)[1], ((str(db[1].server_id),),))
 
 
 def test_writes_to_the_primary():
@@ -72,7 +69,8 @@ def test_writes_to_the_primary():
 def test_reads_that_need_the_primary():
     for s in ("SELECT * FROM t FOR UPDATE", "SELECT * FROM t LOCK IN SHARE MODE", "SELECT GET_LOCK('split', 0)",
               "SELECT pure(1)", "SELECT UUID_SHORT()", "SELECT id INTO @x FROM t LIMIT 1", "SELECT @v := 1",
-              "SELECT LAST_INSERT_ID(7)", "SELECT NEXTVAL(s)"):
+              "SELECT LAST_INSERT_ID(7)", "SELECT NEXTVAL(s)", "SELECT @@server_id", "SHOW STATUS LIKE 'Uptime'",
+              "SELECT variable_value FROM information_schema.global_variables LIMIT 1"):
         goes(fresh(), "db1", s)
 
 
@@ -299,7 +297,7 @@ def test_two_writable_servers():
         wait_for(lambda: re.search("primar|writable", str(refused_write())), 10, "writes to be refused")
         before = [s.gtid() for s in db]
         for _ in range(10):
-            raises((), query, m.conn(), "INSERT INTO t (v) VALUES (9)")
+            raises((), lambda: m.sql("INSERT INTO t (v) VALUES (9)"))
         eq([s.gtid() for s in db], before, "nothing was written")
         m.wait_log("two-primaries|more than one writable", 10)
     finally:
