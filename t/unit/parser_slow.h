@@ -130,7 +130,7 @@ slow_object(const char *o, size_t n)
 	    "sql_calc_found_rows", NULL};
 	static const char *const calls[] = {"get_lock", "release_lock", "last_insert_id", "row_count", "found_rows",
 	    "connection_id", "nextval", "lastval", "setval", "version", "uuid_short", NULL};
-	static const char *const stored[] = {"f", "q", NULL}; /* unless WITH may make them tables */
+	static const char *const stored[] = {"f", NULL}; /* unless WITH may make it a table */
 	static const char *const with[] = {"with", NULL};
 	static const char *const first[] = {"select", "values", "table", "with", NULL};
 	size_t i = 0, words = 0;
