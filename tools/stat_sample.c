@@ -187,7 +187,6 @@ names_copy(const struct shm_seg_master *m, struct shm_srvname *srv, u32 n, struc
 		a = __atomic_load_n(&m->m.names_seq, __ATOMIC_ACQUIRE);
 		seq_words_load(srv, shm_master_servers(m), n * sizeof *srv);
 		seq_words_load(clu, m->clusters, sizeof m->clusters);
-		__atomic_thread_fence(__ATOMIC_ACQUIRE);
 		b = __atomic_load_n(&m->m.names_seq, __ATOMIC_RELAXED);
 		if (a == b && (a & 1) == 0)
 			return true;
