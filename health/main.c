@@ -1,6 +1,7 @@
 /* health/main.c: margay-health: the process that looks at servers, so that no worker has to. This thread owns
  * the channel to the master and is the only one that writes the health segment; it waits in poll(2) and never
- * for a server. When the master is gone it goes on publishing until a newer master's workers serve.
+ * for a server. When the master is gone it goes on publishing until a newer master's workers serve,
+ * or until its own workers are gone too.
  */
 #include "health/publish.h"
 #include "health/db.h"
@@ -16,14 +17,16 @@
 #include <unistd.h>
 
 #define ALARM_MS 20 /* alarms closer together than this are one: many workers see the same server fail */
-#define TICK_MS 200 /* heartbeat of the segment, lag that grows unseen, the end of the epoch */
+/* With the master gone and no sign of life from its workers for so long, nobody reads what is published. */
+#define UNREAD_MS 15000
+#define TICK_MS   200 /* heartbeat of the segment, lag that grows unseen, the end of the epoch */
 
 static struct {
 	struct table t;
-	struct shm_map pool, names, health;
+	struct shm_map pool, names, health, worker[LINK_MAX_WORKERS];
 	int alarm_fd;
 	bool started, adopted, ready, orphaned, stop, alarm;
-	u64 epoch, ready_due_ns, judged_ns, alarmed_ns;
+	u64 epoch, ready_due_ns, judged_ns, alarmed_ns, orphaned_ns;
 } M;
 
 static void
@@ -89,6 +92,8 @@ on_start(const struct link_start *s, int *fds, size_t nfds)
 	M.alarm_fd = fds[3];
 	t->env.nworkers = s->nworkers;
 	for (u32 i = 0; i < s->nworkers; i++) {
+		if (shm_map_fd(fds[4 + 3 * i], SHM_MAGIC_WORKER, false, &M.worker[i]) != 0)
+			log_warn("segment of worker %u cannot be mapped", i);
 		close(fds[4 + 3 * i]);
 		t->env.worker_fd[i] = fds[5 + 3 * i];
 		close(fds[6 + 3 * i]);
@@ -161,6 +166,7 @@ on_message(void)
 		/* The master is ours: what it sends is well formed, or it is gone. */
 		log_notice("the master is gone: health goes on until a successor serves");
 		M.orphaned = true;
+		M.orphaned_ns = clock_ns();
 		close(LINK_CHANNEL_FD);
 		return M.adopted ? ERR_AGAIN : EXIT_FAIL;
 	}
@@ -192,6 +198,20 @@ drain(int fd)
 	}
 }
 
+static bool
+is_read(u64 now)
+{
+	u64 last = M.orphaned_ns;
+
+	for (u32 i = 0; i < M.t.env.nworkers; i++) {
+		const struct shm_header *h = M.worker[i].p;
+
+		if (h != NULL)
+			last = MAX(last, __atomic_load_n(&h->heartbeat, __ATOMIC_RELAXED));
+	}
+	return last > now || now - last < UNREAD_MS * MS_NS;
+}
+
 static void
 tick(void)
 {
@@ -215,7 +235,7 @@ tick(void)
 			log_warn("the master cannot be told that health is ready");
 	}
 	if (M.orphaned &&
-	    __atomic_load_n(&M.t.env.pool->p.serving_epoch, __ATOMIC_ACQUIRE) > M.epoch)
+	    (__atomic_load_n(&M.t.env.pool->p.serving_epoch, __ATOMIC_ACQUIRE) > M.epoch || !is_read(now)))
 		M.stop = true;
 }
 

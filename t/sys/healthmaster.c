@@ -2,6 +2,7 @@
  * channel. Driven by lines on stdin, answers on stdout; used by t/sys/test_health.py. Tests only.
  *
  *   healthmaster DIR PROGRAM CONF
+ *   idle                    no sign of life from the workers any more
  *   start | config FILE | ring | stop | hangup | kill | admin ID drain|online
  *   show                    one line for each server and cluster, then "end"
  *   cell ID THREAD          a connection of a dead worker; answers "cell N"
@@ -39,6 +40,7 @@ static struct {
 	int channel;
 	pid_t pid;
 	u64 generation;
+	bool idle; /* the workers are dead */
 	struct conf_result conf;
 	struct cfg cfg;
 } H = {.channel = -1};
@@ -310,6 +312,8 @@ command(char *line)
 		pool_wait_set(H.pool.p, slot_of((u32)a), 1, EPOCH, clock_ns());
 	} else if (strcmp(w[0], "used") == 0) {
 		(void)printf("used %u\n", pool_used(H.pool.p, slot_of((u32)a)));
+	} else if (strcmp(w[0], "idle") == 0) {
+		H.idle = true;
 	} else if (strcmp(w[0], "granted") == 0) {
 		(void)printf("granted %u\n", granted(slot_of((u32)a)));
 	} else if (strcmp(w[0], "serve") == 0) {
@@ -371,6 +375,8 @@ main(int argc, char **argv)
 
 		(void)fflush(stdout);
 		(void)poll(p, 2, 20);
+		if (!H.idle)
+			shm_heartbeat(&((struct shm_seg_worker *)H.worker.p)->h, clock_ns());
 		if (p[1].revents != 0)
 			message();
 		if (H.pid > 0 && waitpid(H.pid, &st, WNOHANG) == H.pid) {

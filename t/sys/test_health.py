@@ -566,6 +566,15 @@ def test_orphaned_health():
     h.end()
 
 
+def test_orphaned_health_without_workers():
+    normal()
+    h = started(pair_conf())
+    h.send("idle")
+    h.send("hangup")
+    eq(h.line("exit", 60), "exit 0")
+    h.end()
+
+
 def test_names_and_sockets():
     normal()
     h = started(conf({"db1": "localhost:%d" % db[0].port, "db2": db[1].socket}))
