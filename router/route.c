@@ -8,17 +8,30 @@ reachable(const struct route_in *in, u32 i)
 {
 	const struct route_server *s = &in->servers[i];
 
-	return !s->drain && !s->suspect && (in->exclude >> i & 1) == 0;
+	return !s->drain && (in->exclude >> i & 1) == 0;
+}
+
+/* Leaves out servers that this worker could not reach a moment ago, unless no other is left. */
+static void
+avoid_suspects(const struct route_in *in, bool *ok)
+{
+	bool better = false;
+
+	for (u32 i = 0; i < in->n; i++)
+		better |= ok[i] && !in->servers[i].suspect;
+	for (u32 i = 0; better && i < in->n; i++)
+		ok[i] = ok[i] && !in->servers[i].suspect;
 }
 
 /* Weight and fewest outstanding: least (outstanding + 1) / weight; ties go round by turn. */
 static int
-least_loaded(const struct route_in *in, const bool *ok)
+least_loaded(const struct route_in *in, bool *ok)
 {
 	int best = -1;
 	u64 best_load = 0;
 	bool weighted = false;
 
+	avoid_suspects(in, ok);
 	for (u32 i = 0; i < in->n; i++)
 		weighted |= ok[i] && in->servers[i].weight > 0;
 	for (u32 k = 0; k < in->n; k++) {

@@ -66,6 +66,14 @@ idle_out(struct bconn *b)
 	b->srv->nidle--;
 }
 
+/* A database can be changed but not left (COM_RESET_CONNECTION keeps it, measured): a session without one needs
+ * a connection without one. */
+static bool
+can_serve(const struct bconn *b, const struct sess *s)
+{
+	return s->db != NULL || b->db == NULL || s->cmd.com == COM_INIT_DB;
+}
+
 struct bconn *
 bpool_get(struct bpool *bp, struct sess *s)
 {
@@ -76,6 +84,9 @@ bpool_get(struct bpool *bp, struct sess *s)
 		return NULL; /* first come, first served */
 	list_for_each(i, &bp->idle) {
 		struct bconn *b = LIST_ENTRY(i, struct bconn, idle_node);
+
+		if (!can_serve(b, s))
+			continue;
 		int score = (b->set == s->set ? 4 : b->set->n == 0 ? 1 : 0) + (b->db == s->db ? 2 : 0);
 
 		if (score > best_score) {
@@ -87,6 +98,8 @@ bpool_get(struct bpool *bp, struct sess *s)
 	}
 	if (best != NULL)
 		idle_out(best);
+	else if (!list_empty(&bp->idle))
+		bconn_close(LIST_ENTRY(bp->idle.prev, struct bconn, idle_node), "a connection without database is needed");
 	return best;
 }
 
@@ -332,6 +345,12 @@ serve(struct bconn *b)
 	}
 	if (others_wait(srv)) {
 		bconn_close(b, "its place is handed to another worker");
+		rebalance(srv);
+		return;
+	}
+	if (!list_empty(&bp->waitq) &&
+	    !can_serve(b, LIST_ENTRY(bp->waitq.next, struct sess, wait_node))) {
+		bconn_close(b, "a connection without database is needed");
 		rebalance(srv);
 		return;
 	}

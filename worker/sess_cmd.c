@@ -33,6 +33,22 @@ gtid_reached(struct worker *w, struct wserver *srv, u32 domain, u64 seq)
 	return false;
 }
 
+/* A connection failed here a moment ago, and health has not seen the server up since. */
+static bool
+wserver_suspect(struct wserver *srv, u64 now)
+{
+	const struct shm_srvhealth *h = &srv->w->health->servers[srv->id];
+
+	if (srv->suspect_until <= now)
+		return false;
+	if (wserver_verdict(srv).state == SRV_UP &&
+	    __atomic_load_n(&h->probed, __ATOMIC_RELAXED) > srv->suspect_until - SUSPECT_NS) {
+		srv->suspect_until = 0;
+		return false;
+	}
+	return true;
+}
+
 static void
 route_servers(struct sess *s, const struct cfg_cluster *c, struct route_server *rs)
 {
@@ -52,7 +68,7 @@ route_servers(struct sess *s, const struct cfg_cluster *c, struct route_server *
 		    .outstanding = srv->nbusy + srv->nwaiting,
 		    .v = wserver_verdict(srv),
 		    .drain = __atomic_load_n(&names[id].admin, __ATOMIC_RELAXED) == SHM_ADMIN_DRAIN,
-		    .suspect = srv->suspect_until > now,
+		    .suspect = wserver_suspect(srv, now),
 		    .has_writes = s->wrote && s->gtid_known &&
 		        gtid_reached(w, srv, s->gtid_domain, s->gtid_seq),
 		};
@@ -63,6 +79,15 @@ static const struct cfg_cluster *
 sess_cluster(struct sess *s)
 {
 	return sess_user(s) == NULL ? NULL : &cfg_clusters(&s->w->cfg)[s->cluster_idx];
+}
+
+/* Breaks ties among servers: a count would fall in step with clients that send the same few statements again and
+ * again, so a linear congruential generator (Numerical Recipes' constants), of which the high bits are used. */
+static u32
+next_turn(struct worker *w)
+{
+	w->turn = w->turn * 1664525u + 1013904223u;
+	return w->turn >> 16;
 }
 
 /* The server for the statement under way, NULL if none (the client was told). */
@@ -88,7 +113,7 @@ choose_server(struct sess *s)
 	    .retry = s->cmd.retries > 0,
 	    .primary = clu_primary_load(w->health, c->id, NULL),
 	    .exclude = s->cmd.exclude,
-	    .turn = w->turn++,
+	    .turn = next_turn(w),
 	    .n = MIN(c->nservers, ROUTE_MAX_SERVERS),
 	    .servers = rs,
 	};

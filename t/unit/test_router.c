@@ -138,6 +138,15 @@ Test(route, policies)
 	cr_assert_eq(n[0], 10);
 }
 
+Test(route, suspects_come_last)
+{
+	sv[1].suspect = true;
+	for (in.turn = 0; in.turn < 9; in.turn++)
+		expect(&rd, 2, ROUTE_READ);
+	sv[2].v.state = SRV_DOWN;
+	expect(&rd, 1, ROUTE_READ);
+}
+
 Test(route, exclude_and_retry)
 {
 	in.exclude = 1u << 1;
