@@ -35,6 +35,7 @@ struct ps {
 /* The statement under way. */
 struct cmd {
 	u8 com;
+	u8 last_seq;           /* of its last packet: the reply begins with the next */
 	struct stmt st;
 	struct ps *ps;         /* STMT_*: which */
 	u32 ps_id;

@@ -186,7 +186,7 @@ cmd_fail(struct sess *s, int code, const char *fmt, ...)
 	va_list ap;
 	bool login = s->cmd.login;
 	bool silent = s->cmd.com == COM_STMT_SEND_LONG_DATA;
-	u8 seq = login ? s->next_seq : 1;
+	u8 seq = login ? s->next_seq : (u8)(s->cmd.last_seq + 1);
 	bool ok = true;
 
 	bpool_unwait(s);
@@ -449,6 +449,7 @@ cmd_send_now(struct sess *s, struct bconn *b)
 	}
 	reply_init(&b->reply, cmd_reply_kind(s->cmd.com), (s->caps & CAP_DEPRECATE_EOF) == 0,
 	    s->cmd.com == COM_STMT_EXECUTE);
+	b->reply.next_seq = (u8)(s->cmd.last_seq + 1);
 	b->reply_open = true;
 	if (s->stream_left > 0 || s->stream_more) {
 		sess_set_state(s, SESS_STREAM);

@@ -310,6 +310,16 @@ com_process_kill(struct sess *s, const u8 *body, size_t len)
 	local_kill(s, rd32(body + 1), 0);
 }
 
+static u8
+last_sequence(const u8 *p, size_t len)
+{
+	while (rd24(p) == PKT_MAX_BODY && len >= PKT_HDR + (size_t)PKT_MAX_BODY) {
+		p += PKT_HDR + PKT_MAX_BODY;
+		len -= PKT_HDR + (size_t)PKT_MAX_BODY;
+	}
+	return p[3];
+}
+
 /* One whole command; its bytes stay valid until this returns. */
 void
 cmd_packet(struct sess *s, const u8 *pkt, size_t len)
@@ -328,6 +338,7 @@ cmd_packet(struct sess *s, const u8 *pkt, size_t len)
 	}
 	memset(c, 0, sizeof *c);
 	c->com = body[0];
+	c->last_seq = last_sequence(pkt, len);
 	c->p = pkt;
 	c->len = len;
 	c->started = ev_now(&s->w->loop);
@@ -469,9 +480,11 @@ cmd_stream_more(struct sess *s, u8 **p, u8 *end)
 		sess_close(s, "server lost while a long statement was being sent");
 		return;
 	}
-	if (s->stream_left == 0 && !s->stream_more)
+	if (s->stream_left == 0 && !s->stream_more) {
+		s->cmd.last_seq = s->stream_seq;
+		b->reply.next_seq = (u8)(s->stream_seq + 1);
 		sess_set_state(s, SESS_BUSY);
-	else
+	} else
 		sess_backpressure(s);
 }
 
