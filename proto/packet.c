@@ -237,7 +237,7 @@ void
 rset_column_int(struct rset *rs, const char *name)
 {
 	pkt_column_write(rs->w, rs->seq++, name, PKT_TYPE_LONGLONG, PKT_CHARSET_BINARY, 21,
-			 0x80 /* BINARY_FLAG */, 0);
+			 0x81 /* BINARY_FLAG, NOT_NULL_FLAG */, 0);
 }
 
 void

@@ -11,6 +11,7 @@
 #include "proto/packet.h"
 #include "worker/sess.h"
 
+#define QUIT_NS (1000 * MS_NS) /* for the server to take its leave; it usually takes microseconds */
 #define LOGIN_PACKET_MAX 65536 /* greetings, OK and ERR packets of a login are far smaller */
 
 static void on_bconn_io(struct ev_io *io, u32 events);
@@ -92,9 +93,28 @@ bconn_close(struct bconn *b, const char *why)
 	if (b->sess != NULL)
 		bconn_unlink(b);
 	kill_forget(b);
+	bool polite = (b->state == BCONN_IDLE || b->state == BCONN_LINKED) && b->exp_n == 0 && !b->conn.eof &&
+	    b->kills == 0;
 	bpool_on_closed(b);
 	bconn_set_state(b, BCONN_CLOSING);
+	b->deadline = ev_now(&b->w->loop) + QUIT_NS;
+	if (polite && bconn_send_com(b, COM_QUIT, NULL, 0, EXP_CLIENT)) {
+		/* its cell is free when the server has let go: the budget is what the server sees */
+		b->quitting = true;
+		b->srv->nquitting++;
+		conn_pause(&b->conn, false);
+		return;
+	}
+	bconn_gone(b);
+}
+
+void
+bconn_gone(struct bconn *b)
+{
+	b->srv->nquitting -= b->quitting;
+	b->quitting = false;
 	conn_close(&b->conn, on_bconn_closed);
+	bpool_on_gone(b);
 }
 
 void
@@ -809,8 +829,11 @@ on_bconn_io(struct ev_io *io, u32 events)
 	size_t n;
 
 	CAST_OBJ(b, io->arg, BCONN_MAGIC);
-	if (b->state >= BCONN_CLOSING)
+	if (b->state >= BCONN_CLOSING) {
+		if (b->quitting && !conn_read(&b->conn, 0, &p, &end, &n) && b->conn.eof)
+			bconn_gone(b);
 		return;
+	}
 	if (b->state == BCONN_CONNECT) {
 		on_connected(b);
 		return;

@@ -53,6 +53,7 @@ struct bconn {
 	u8 scramble[20];
 	u8 stage1[20];
 	bool has_password;
+	bool quitting;         /* COM_QUIT sent, waiting for the server to close */
 	bool in_trouble;       /* not to be pooled again: closed when it is given back */
 	u8 job;
 
@@ -103,6 +104,7 @@ struct bconn *bconn_connect(struct bpool *bp, struct sess *creds, int cell);
 struct bconn *bconn_kill(struct bconn *target, struct sess *creds, bool query_only);
 void bconn_set_state(struct bconn *b, enum bconn_state s);
 void bconn_close(struct bconn *b, const char *why);
+void bconn_gone(struct bconn *b);    /* closes at once what was being closed */
 void bconn_timeout(struct bconn *b); /* login took longer than connect_timeout */
 bool bconn_send(struct bconn *b, const struct iovec *iov, int n, const u8 *exp, u32 nexp);
 bool bconn_send_com(struct bconn *b, u8 com, const void *arg, size_t len, enum expect e);
@@ -136,7 +138,8 @@ void bpool_unwait(struct sess *s);
 /* The session is done with it: resets, discards, or puts it back and serves who waits. */
 void bpool_give(struct bconn *b);
 void bpool_on_ready(struct bconn *b);  /* login done */
-void bpool_on_closed(struct bconn *b); /* gone: cell and counters */
+void bpool_on_closed(struct bconn *b); /* serves nobody any more: lists and counters */
+void bpool_on_gone(struct bconn *b);   /* its socket is closed: the cell */
 void bpool_on_bell(struct worker *w);
 void bpool_on_fast(void *worker);
 void bpool_on_tick(struct worker *w);

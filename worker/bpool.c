@@ -173,9 +173,9 @@ cell_take(struct bpool *bp)
 
 	if (cell < 0)
 		cell = pool_take(w->pool, srv->pool_slot, w->me, false);
-	if (cell < 0 && evict_idle(srv, bp))
-		cell = pool_take(w->pool, srv->pool_slot, w->me, false);
 	if (cell < 0) {
+		if (srv->nquitting == 0)
+			(void)evict_idle(srv, bp); /* its cell comes in a moment */
 		wait_mark(srv, head_since(bp));
 		cell = pool_take(w->pool, srv->pool_slot, w->me, false);
 	}
@@ -444,8 +444,15 @@ bpool_on_closed(struct bconn *b)
 	else
 		b->bp->nconns--;
 	STAT_SET(b->w->sstat[srv->id].conns, srv->nconns);
-	cell_give(srv, b->cell);
+}
+
+void
+bpool_on_gone(struct bconn *b)
+{
+	cell_give(b->srv, b->cell);
 	b->cell = -1;
+	if (b->srv->nwaiting > 0)
+		rebalance(b->srv);
 }
 
 /* ---- from outside ---- */
@@ -500,7 +507,7 @@ bpool_on_tick(struct worker *w)
 	for (u32 i = 0; i < w->max_servers; i++) {
 		struct wserver *srv = &w->srv[i];
 
-		if (srv->nconns == 0)
+		if (list_empty(&srv->conns))
 			continue;
 		bool drain = !srv->configured ||
 		    shm_master_servers(w->names)[srv->id].admin == SHM_ADMIN_DRAIN;
@@ -513,6 +520,8 @@ bpool_on_tick(struct worker *w)
 				bconn_close(b, NULL);
 			else if (b->deadline != 0 && now > b->deadline && b->state <= BCONN_SETUP)
 				bconn_timeout(b);
+			else if (b->quitting && now > b->deadline)
+				bconn_gone(b);
 		}
 		STAT_SET(w->sstat[i].conns_idle, srv->nidle);
 		STAT_SET(w->sstat[i].conns_busy, srv->nbusy);

@@ -131,6 +131,12 @@ com_query(struct sess *s, const u8 *text, size_t len)
 		cmd_fail(s, ERR_REFUSED, "LOAD DATA LOCAL INFILE");
 		return;
 	}
+	if (s->cmd.st.flags & STMT_F_SESSION_FN) {
+		if (local_row_count(s))
+			return;
+		cmd_fail(s, ERR_REFUSED, "CONNECTION_ID() other than in SELECT CONNECTION_ID(): the server's would be another's");
+		return;
+	}
 	cmd_dispatch(s);
 }
 
@@ -484,8 +490,9 @@ cmd_stream_more(struct sess *s, u8 **p, u8 *end)
 		s->cmd.last_seq = s->stream_seq;
 		b->reply.next_seq = (u8)(s->stream_seq + 1);
 		sess_set_state(s, SESS_BUSY);
-	} else
+	} else {
 		sess_backpressure(s);
+	}
 }
 
 /* ---- the account of a statement that has ended ---- */

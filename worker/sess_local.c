@@ -214,19 +214,22 @@ bool
 local_row_count(struct sess *s)
 {
 	u8 buf[512];
-	char v[24], name[16];
+	char v[24], name[20];
 	struct wr wr = wr_init(buf, sizeof buf);
 	struct rset rs;
+	const char *fn;
 
 	if (s->cmd.com != COM_QUERY)
 		return false;
-	if (is_call(s, "row_count()"))
+	if (is_call(s, fn = "row_count()"))
 		snprintf(v, sizeof v, "%lld", (long long)s->row_count);
-	else if (is_call(s, "found_rows()"))
+	else if (is_call(s, fn = "found_rows()"))
 		snprintf(v, sizeof v, "%llu", (unsigned long long)s->found_rows);
+	else if (is_call(s, fn = "connection_id()"))
+		snprintf(v, sizeof v, "%u", s->id);
 	else
 		return false;
-	str_copy_slice(name, sizeof name, s->cmd.p + PKT_HDR + 8, is_call(s, "row_count()") ? 11 : 12);
+	str_copy_slice(name, sizeof name, s->cmd.p + PKT_HDR + 8, strlen(fn));
 	struct slice row = text_slice(v);
 	rset_begin(&rs, &wr, 1, s->caps, s->status, 1);
 	rset_column_int(&rs, name);

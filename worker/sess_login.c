@@ -300,8 +300,8 @@ user_limit(struct sess *s, const struct cfg_user *u)
 	if (limit == 0 || user_count_all(w, u->id) <= limit)
 		return true;
 	STAT_ADD(w->stat->refused_limit, 1);
-	sess_error_close(s, s->next_seq, ERR_USER_LIMIT, "user %s has max_connections = %llu", s->user,
-	    (unsigned long long)limit);
+	sess_error_close(s, s->next_seq, ERR_USER_LIMIT, "user %s has %s = %llu", s->user,
+	    u->max_connections != 0 ? "max_connections" : "max_clients_per_user", (unsigned long long)limit);
 	return false;
 }
 

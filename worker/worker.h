@@ -43,6 +43,7 @@ struct wserver {
 	struct list conns;    /* all bconns */
 	u32 nconns, nidle, nbusy, npinned, nwaiting, nconnecting;
 	u32 ncontrol;
+	u32 nquitting;        /* closed here, not yet by the server */
 	u64 suspect_until;    /* a connect failed */
 	u64 wait_marked;      /* value in the pool segment, 0: none */
 	u64 last_grow;
