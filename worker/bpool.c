@@ -9,6 +9,9 @@
 #include <errno.h>
 #include "worker/sess.h"
 
+#define RING_NS   (20 * MS_NS) /* between two calls to other workers for their idle connections */
+#define LEND_NS   (5 * MS_NS)  /* wait of another worker before it gets a place that nobody here waits for */
+#define FAIR_NS   (50 * MS_NS) /* and before it gets one that somebody here waits for too */
 #define PICK_LOOK 8 /* idle connections looked at for one that needs no change of settings */
 
 static void rebalance(struct wserver *srv);
@@ -164,6 +167,39 @@ evict_idle(struct wserver *srv, const struct bpool *keep)
 	return true;
 }
 
+/* A connection that a session keeps only for what its next statement may ask (insert id, warnings) goes to those
+ * who wait: an insert id is asked for and remembered; warnings and errors are given up when the session has been
+ * silent for KEPT_NS, and a later question for them is refused. */
+static bool
+take_kept(struct wserver *srv)
+{
+	u64 now = ev_now(&srv->w->loop);
+
+	list_for_each(i, &srv->conns) {
+		struct bconn *b = LIST_ENTRY(i, struct bconn, node);
+
+		if (b->state == BCONN_LINKED && b->sess != NULL && sess_may_let_go(b->sess, now)) {
+			sess_release_backend(b->sess);
+			return true;
+		}
+	}
+	return false;
+}
+
+static void
+ring_others(struct wserver *srv)
+{
+	struct worker *w = srv->w;
+	u64 now = ev_now(&w->loop);
+
+	if (now - srv->last_ring < RING_NS)
+		return;
+	srv->last_ring = now;
+	for (u32 i = 0; i < w->nworkers; i++)
+		if (i != w->slot)
+			chan_ring(w->bells[i]);
+}
+
 static int
 cell_take(struct bpool *bp)
 {
@@ -177,6 +213,7 @@ cell_take(struct bpool *bp)
 		if (srv->nquitting == 0)
 			(void)evict_idle(srv, bp); /* its cell comes in a moment */
 		wait_mark(srv, head_since(bp));
+		ring_others(srv);
 		cell = pool_take(w->pool, srv->pool_slot, w->me, false);
 	}
 	return cell;
@@ -233,6 +270,9 @@ maybe_open(struct bpool *bp)
 {
 	struct wserver *srv = bp->srv;
 
+	if (bp->nwaiting > 0 && srv->npinned > 0 && take_kept(srv) && bp->nwaiting == 0)
+		return;
+
 	while (bp->nwaiting > connecting(bp)) {
 		u64 now = ev_now(&srv->w->loop);
 
@@ -280,7 +320,8 @@ bpool_unwait(struct sess *s)
 
 /* ---- giving back ---- */
 
-/* Another worker of this epoch has been waiting for longer than anybody here. */
+/* Another worker of this epoch has been waiting clearly longer than anybody here: what is handed over costs a new
+ * connection, so a little unfairness is cheaper than passing places to and fro. */
 static bool
 others_wait(struct wserver *srv)
 {
@@ -304,7 +345,7 @@ others_wait(struct wserver *srv)
 					mine = MIN(mine, head_since(bp));
 			}
 		}
-		if (t < mine)
+		if (t + (mine >= UINT64_MAX - 1 ? LEND_NS : FAIR_NS) < MIN(mine, ev_now(&w->loop)))
 			return true;
 	}
 	return false;
@@ -484,6 +525,13 @@ void
 bpool_on_bell(struct worker *w)
 {
 	retry_waiting(w);
+	/* another worker waits for a place that is idle here? */
+	for (u32 i = 0; i < w->max_servers; i++) {
+		struct wserver *srv = &w->srv[i];
+
+		if (srv->nconns > 0 && srv->nwaiting == 0 && others_wait(srv) && !evict_idle(srv, NULL))
+			(void)take_kept(srv);
+	}
 }
 
 void

@@ -114,6 +114,7 @@ struct sess {
 	u64 insert_id;          /* LAST_INSERT_ID(), when known */
 	bool unsafe_charset, unsafe_login; /* multi-byte characters may end in a backslash */
 	bool diag_open;         /* warnings or an error may be asked for on the kept connection */
+	bool diag_lost;         /* they were given up, since others waited for the connection */
 	bool diag_calc;         /* FOUND_ROWS() too, after SQL_CALC_FOUND_ROWS */
 	bool insert_id_open;    /* its value is on the kept connection only */
 	bool learning;          /* EXP_LEARN under way */
@@ -187,6 +188,8 @@ void sess_on_backend(struct sess *s, struct bconn *b);
 void sess_on_connect_failed(struct sess *s, struct wserver *srv, int code, const char *text);
 void sess_on_backend_lost(struct sess *s, struct bconn *b, const char *why);
 void sess_release_backend(struct sess *s);
+/* May the connection that the session keeps go to somebody who waits? */
+bool sess_may_let_go(struct sess *s, u64 now);
 u32 sess_lex_mode(const struct sess *s);
 bool cmd_local(struct sess *s);
 

@@ -553,12 +553,32 @@ sess_release_backend(struct sess *s)
 	bpool_give(b);
 }
 
+#define KEPT_NS (1000 * MS_NS) /* a program that looks at warnings does so at once; a person may be slower */
+
+bool
+sess_may_let_go(struct sess *s, u64 now)
+{
+	if (s->state != SESS_READY || s->pins != 1u << PIN_DIAGNOSTICS || s->conn.held_len > 0)
+		return false;
+	if (!s->diag_open && !s->diag_calc && !s->keeps_diag)
+		return true;
+	if (now - s->since < KEPT_NS)
+		return false;
+	s->diag_lost = true;
+	return true;
+}
+
 /* Diagnostics that no connection of the session holds any more. True: the client was answered. */
 static bool
 diagnostics_elsewhere(struct sess *s)
 {
 	const struct stmt *st = &s->cmd.st;
 
+	if (s->diag_lost) {
+		cmd_fail(s, ERR_REFUSED, "the diagnostics of the statement before were given up, as others waited for "
+		    "its connection (max_connections)");
+		return true;
+	}
 	if (local_row_count(s))
 		return true;
 	s->keeps_diag = true;

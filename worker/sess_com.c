@@ -110,6 +110,17 @@ classify(struct sess *s, const u8 *text, size_t len, u32 extra)
 		c->st.pins |= 1u << PIN_SYSVAR;
 }
 
+static bool
+has_word(const u8 *text, size_t len, const char *word)
+{
+	size_t n = strlen(word);
+
+	for (size_t i = 0; i + n <= len; i++)
+		if (slice_ieq(text + i, n, word))
+			return true;
+	return false;
+}
+
 static void
 com_query(struct sess *s, const u8 *text, size_t len)
 {
@@ -131,7 +142,7 @@ com_query(struct sess *s, const u8 *text, size_t len)
 		cmd_fail(s, ERR_REFUSED, "LOAD DATA LOCAL INFILE");
 		return;
 	}
-	if (s->cmd.st.flags & STMT_F_SESSION_FN) {
+	if (s->cmd.st.flags & STMT_F_SESSION_FN && has_word(text, len, "connection_id")) {
 		if (local_row_count(s))
 			return;
 		cmd_fail(s, ERR_REFUSED, "CONNECTION_ID() other than in SELECT CONNECTION_ID(): the server's would be another's");
@@ -557,7 +568,7 @@ pins_of_diagnostics(struct sess *s, bool err)
 		if (err || c->warnings > 0)
 			s->diag_open = true;
 		else if (clears && !asks)
-			s->diag_open = false;
+			s->diag_open = s->diag_lost = false;
 		s->diag_calc = (c->st.flags & STMT_F_CALC_ROWS) != 0;
 	} else if (err) {
 		s->diag_open = true;

@@ -46,7 +46,7 @@ struct wserver {
 	u32 nquitting;        /* closed here, not yet by the server */
 	u64 suspect_until;    /* a connect failed */
 	u64 wait_marked;      /* value in the pool segment, 0: none */
-	u64 last_grow;
+	u64 last_grow, last_ring;
 	struct gtid_pos gtid;
 	/* options of the generation in force */
 	u64 pool_size, pool_grow_ns, pool_idle_ns, pool_age_ns, max_prepared, connect_ns, max_connections;
