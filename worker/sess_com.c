@@ -508,10 +508,27 @@ cmd_stream_more(struct sess *s, u8 **p, u8 *end)
 
 /* ---- the account of a statement that has ended ---- */
 
+/* SET TRANSACTION holds until a transaction ends; one that is begun and ended by a single statement needs a table
+ * (SELECT LAST_INSERT_ID() leaves it in force: found by comparing sessions with direct ones). */
+static void
+pin_of_next_transaction(struct sess *s, bool err, bool was_in_trx)
+{
+	const struct stmt *st = &s->cmd.st;
+	bool had_trx = was_in_trx || (st->flags & (STMT_F_TABLES | STMT_F_DML)) != 0;
+
+	if (st->kind == STMT_SET_TRX && !err) {
+		s->pins |= 1u << PIN_NEXT_TRX;
+	} else if ((s->pins & 1u << PIN_NEXT_TRX) != 0 && !s->in_trx && had_trx && !err) {
+		s->pins &= ~(1ull << PIN_NEXT_TRX);
+		s->b->set_unknown = true; /* tables without transactions leave it in force: reset to be sure */
+	}
+}
+
 static void
 pins_of_transaction(struct sess *s, bool err)
 {
 	const struct stmt *st = &s->cmd.st;
+	bool was_in_trx = (s->pins & 1u << PIN_TRX) != 0;
 
 	if (err && (s->status & ST_AUTOCOMMIT) == 0)
 		s->in_trx = true; /* an ERR packet has no status flags: the statement may have opened one */
@@ -519,10 +536,7 @@ pins_of_transaction(struct sess *s, bool err)
 		s->pins |= 1u << PIN_TRX;
 	else
 		s->pins &= ~(1ull << PIN_TRX);
-	if (st->kind == STMT_SET_TRX && !err)
-		s->pins |= 1u << PIN_NEXT_TRX;
-	else if (!s->in_trx && st->kind != STMT_SET && st->kind != STMT_USE && st->kind != STMT_SET_TRX && !err)
-		s->pins &= ~(1ull << PIN_NEXT_TRX);
+	pin_of_next_transaction(s, err, was_in_trx);
 	if (st->kind == STMT_UNLOCK && !err)
 		s->pins &= ~(1ull << PIN_LOCK_TABLES);
 }
