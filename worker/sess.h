@@ -103,6 +103,7 @@ struct sess {
 
 	/* virtual state */
 	struct istr *db;
+	bool db_local;          /* information_schema and its like */
 	struct settings *set;
 	u64 pins;               /* bit for each PIN_ reason */
 	u16 status;             /* server status flags as last reported */
@@ -189,9 +190,10 @@ void sess_on_connect_failed(struct sess *s, struct wserver *srv, int code, const
 void sess_on_backend_lost(struct sess *s, struct bconn *b, const char *why);
 void sess_release_backend(struct sess *s);
 /* May the connection that the session keeps go to somebody who waits? */
+bool sess_has_primary(struct sess *s);
 bool sess_may_let_go(struct sess *s, u64 now);
 u32 sess_lex_mode(const struct sess *s);
-bool cmd_local(struct sess *s);
+bool cmd_has_word(const struct sess *s, const char *word);
 
 /* sess_ps.c */
 struct ps *ps_get(struct sess *s, u32 id);

@@ -106,7 +106,8 @@ choose_server(struct sess *s)
 	route_servers(s, c, rs);
 	struct route_in in = {
 	    .topology = (enum cfg_topology)c->topology,
-	    .policy = (enum cfg_read_policy)c->read_policy,
+	    /* what a server says of itself is asked of the primary */
+	    .policy = s->db_local ? CFG_READ_PRIMARY : (enum cfg_read_policy)c->read_policy,
 	    .read_split = s->read_split,
 	    .wrote = s->wrote,
 	    .pinned_trx = (s->status & ST_AUTOCOMMIT) == 0,
@@ -143,6 +144,14 @@ choose_server(struct sess *s)
 	s->cmd.server_index = (u8)out.index;
 	s->cmd.to_primary = (int)rs[out.index].id == in.primary;
 	return &w->srv[rs[out.index].id];
+}
+
+bool
+sess_has_primary(struct sess *s)
+{
+	const struct cfg_cluster *c = sess_cluster(s);
+
+	return c != NULL && clu_primary_load(s->w->health, c->id, NULL) >= 0;
 }
 
 u32
@@ -517,13 +526,20 @@ kept_still_fits(struct sess *s)
 	const u32 asks = STMT_F_DIAG | STMT_F_FOUND_ROWS | STMT_F_INSERT_ID;
 	bool reads = (st->flags & STMT_F_READ) != 0;
 
-	if (s->pins != 1u << PIN_DIAGNOSTICS || (st->flags & asks) != 0)
+	bool primary = clu_primary_load(s->w->health, sess_cluster(s)->id, NULL) == (int)s->b->srv->id;
+
+	if (s->pins != 1u << PIN_DIAGNOSTICS)
 		return true;
-	if (reads && (st->flags & STMT_F_TABLES) == 0)
-		return true; /* it leaves the diagnostics as they are (measured): so must we */
-	if (clu_primary_load(s->w->health, sess_cluster(s)->id, NULL) == (int)s->b->srv->id)
-		return !reads;
-	return false;
+	/* nothing may make the session stay with a replica for good */
+	if ((st->flags & asks) != 0)
+		return primary || (st->pins == 0 && (st->flags & (STMT_F_DIAG | STMT_F_FOUND_ROWS)) != 0);
+	bool sets = (st->kind == STMT_SET || st->kind == STMT_USE) && st->pins == 0 && !cmd_has_word(s, "autocommit");
+	bool keeps = (reads || sets) && (st->flags & STMT_F_TABLES) == 0;
+
+	if (primary)
+		return keeps || !reads;
+	/* it leaves the diagnostics as they are (measured): so must we; but no transaction may begin on a replica */
+	return keeps && (s->status & ST_AUTOCOMMIT) != 0;
 }
 
 /* The session's connection goes back to its pool. If LAST_INSERT_ID() is known to it alone, it is asked first. */
@@ -582,7 +598,7 @@ diagnostics_elsewhere(struct sess *s)
 	if (local_row_count(s))
 		return true;
 	s->keeps_diag = true;
-	if ((st->flags & STMT_F_FOUND_ROWS) != 0 || st->kind == STMT_SELECT) {
+	if ((st->flags & STMT_F_FOUND_ROWS) != 0 || cmd_has_word(s, "row_count")) {
 		cmd_fail(s, ERR_REFUSED,
 		    "ROW_COUNT(), FOUND_ROWS() and diagnostics within an expression, for a statement whose "
 		    "connection was given back; from now on this session keeps its connection for it");
@@ -615,6 +631,8 @@ cmd_dispatch(struct sess *s)
 			cmd_run_on(s, s->b);
 			return;
 		}
+		if ((s->diag_open || s->diag_calc) && (s->cmd.st.flags & (STMT_F_TABLES | STMT_F_DML)) == 0)
+			s->diag_lost = true; /* this one leaves them, but cannot run there */
 		sess_release_backend(s);
 	}
 	if ((s->cmd.st.flags & asks) != 0 && diagnostics_elsewhere(s))

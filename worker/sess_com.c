@@ -110,13 +110,14 @@ classify(struct sess *s, const u8 *text, size_t len, u32 extra)
 		c->st.pins |= 1u << PIN_SYSVAR;
 }
 
-static bool
-has_word(const u8 *text, size_t len, const char *word)
+/* Does the word occur anywhere in the statement's bytes? */
+bool
+cmd_has_word(const struct sess *s, const char *word)
 {
 	size_t n = strlen(word);
 
-	for (size_t i = 0; i + n <= len; i++)
-		if (slice_ieq(text + i, n, word))
+	for (size_t i = PKT_HDR; i + n <= s->cmd.len; i++)
+		if (slice_ieq(s->cmd.p + i, n, word))
 			return true;
 	return false;
 }
@@ -142,7 +143,7 @@ com_query(struct sess *s, const u8 *text, size_t len)
 		cmd_fail(s, ERR_REFUSED, "LOAD DATA LOCAL INFILE");
 		return;
 	}
-	if (s->cmd.st.flags & STMT_F_SESSION_FN && has_word(text, len, "connection_id")) {
+	if (s->cmd.st.flags & STMT_F_SESSION_FN && cmd_has_word(s, "connection_id")) {
 		if (local_row_count(s))
 			return;
 		cmd_fail(s, ERR_REFUSED, "CONNECTION_ID() other than in SELECT CONNECTION_ID(): the server's would be another's");
@@ -556,6 +557,11 @@ pins_of_state(struct sess *s, bool err)
 	u64 transient = 1ull << PIN_TRX | 1ull << PIN_NEXT_TRX;
 	u64 pins = c->st.pins & ~transient;
 
+	if ((c->st.flags & STMT_F_LEAVES_ID) != 0 && !err && c->st.pins == (1ull << PIN_SYSVAR)) {
+		/* INSERT ... RETURNING: the id is asked for when the connection is given back */
+		s->insert_id_open = true;
+		pins = 0;
+	}
 	if (c->com == COM_STMT_PREPARE || c->com == COM_INIT_DB)
 		pins = 0;
 	if (err && did_nothing(c->err_code))

@@ -167,6 +167,7 @@ sess_track_ok(struct sess *s, struct bconn *b, const struct pkt_ok *ok)
 			named = true;
 			istr_put(&s->w->in, s->db);
 			s->db = db;
+			s->db_local = db != NULL && stmt_schema_is_local(db->text, db->len);
 			bconn_db_set(b, db);
 			recorded = true;
 			break;
@@ -315,6 +316,29 @@ refused_for_server(u16 code)
 	    code == 1927;      /* connection was killed */
 }
 
+/* The connection goes back, the statement is routed once more. */
+static void
+run_again(struct sess *s, struct bconn *b)
+{
+	bool saved = s->cmd.buf != NULL;
+
+	if (!saved) {
+		s->cmd.p = b->req;
+		s->cmd.len = b->req_len;
+		saved = cmd_save(s);
+	}
+	bconn_expect_done(b);
+	bconn_set_state(b, BCONN_LINKED);
+	bconn_unlink(b);
+	bpool_give(b);
+	if (!saved)
+		return; /* the client was told */
+	STAT_ADD(s->w->stat->retried, 1);
+	s->cmd.retries++;
+	sess_set_state(s, SESS_WAIT);
+	cmd_dispatch(s);
+}
+
 /* True: the statement runs again, nothing was passed on. */
 static bool
 retry_refused(struct sess *s, struct bconn *b, u16 code)
@@ -322,25 +346,28 @@ retry_refused(struct sess *s, struct bconn *b, u16 code)
 	if (!s->cmd.read || s->cmd.sent_any || s->pins != 0 || s->in_trx || !refused_for_server(code) ||
 	    s->cmd.kill_sent || (s->cmd.buf == NULL && b->req_len == 0))
 		return false;
-	if (s->cmd.buf == NULL) {
-		s->cmd.p = b->req;
-		s->cmd.len = b->req_len;
-		if (!cmd_save(s))
-			return true;
-	}
-	STAT_ADD(s->w->stat->retried, 1);
 	if (code == 1290)
 		s->cmd.st.flags &= ~STMT_F_READ;
 	else
 		b->in_trouble = true;
 	s->cmd.exclude |= 1ull << s->cmd.server_index;
-	s->cmd.retries++;
-	bconn_expect_done(b);
-	bconn_set_state(b, BCONN_LINKED);
-	bconn_unlink(b);
-	bpool_give(b);
-	sess_set_state(s, SESS_WAIT);
-	cmd_dispatch(s);
+	run_again(s, b);
+	return true;
+}
+
+/* An error of a replica may come from its being behind (a table that it does not have yet), and the next
+ * statement may ask for it: the primary has the last word. */
+static bool
+retry_on_primary(struct sess *s, struct bconn *b, u16 code)
+{
+	bool limit = code == 1317 || code == 1969 || code == 3024; /* interrupted, timed out */
+
+	if (limit || s->cmd.to_primary || !s->cmd.read || s->cmd.sent_any || s->pins != 0 || s->in_trx ||
+	    s->cmd.kill_sent || s->cmd.login || !sess_has_primary(s) || (s->cmd.buf == NULL && b->req_len == 0))
+		return false;
+	s->cmd.st.flags &= ~STMT_F_READ;
+	s->cmd.st.why = ROUTE_RETRY;
+	run_again(s, b);
 	return true;
 }
 
@@ -352,7 +379,7 @@ on_err(struct sess *s, struct bconn *b, struct out *o, bool *again)
 
 	if (pkt_err_parse(r->pkt + PKT_HDR, r->pkt_len - PKT_HDR, &e) != 0)
 		return false;
-	*again = o->n == 0 && retry_refused(s, b, e.code);
+	*again = o->n == 0 && (retry_refused(s, b, e.code) || retry_on_primary(s, b, e.code));
 	if (*again)
 		return true;
 	s->cmd.err_code = e.code != 0 ? e.code : 1105;
