@@ -315,6 +315,16 @@ ahead_prepare(struct ahead *a, struct sess *s, struct bconn *b)
 	ahead_com(a, COM_STMT_PREPARE, ps->text->text, ps->text->len, EXP_PREPARE);
 }
 
+/* May the statement look at LAST_INSERT_ID(), and the connection not have the session's? */
+static bool
+wants_insert_id(const struct sess *s)
+{
+	const u64 unseen = 1ull << PIN_ROUTINE | 1ull << PIN_TEXT_PS | 1ull << PIN_UNKNOWN;
+
+	return !s->insert_id_open && s->cmd.com != COM_STMT_PREPARE &&
+	    ((s->cmd.st.flags & STMT_F_INSERT_ID) != 0 || (s->cmd.st.pins & unseen) != 0);
+}
+
 /* True: something was sent, the statement follows when it succeeded. */
 static bool
 send_ahead(struct sess *s, struct bconn *b, bool own_connection)
@@ -331,17 +341,16 @@ send_ahead(struct sess *s, struct bconn *b, bool own_connection)
 			ahead_prepare(&a, s, b);
 		if (!a.long_prepare)
 			ahead_state(&a, b, s->db, s->set);
-		if (s->cmd.st.flags & STMT_F_INSERT_ID) {
-			char sql[64];
-			int n = snprintf(sql, sizeof sql, "SET last_insert_id=%llu",
-			    (unsigned long long)s->insert_id);
-
-			ahead_com(&a, COM_QUERY, sql, (size_t)n, EXP_INSERT_ID);
-		}
 	} else if (s->cmd.ps != NULL) {
 		ahead_prepare(&a, s, b);
 		if (!a.long_prepare)
 			ahead_state(&a, b, s->db, s->set);
+	}
+	if (wants_insert_id(s)) {
+		char sql[64];
+		int n = snprintf(sql, sizeof sql, "SET last_insert_id=%llu", (unsigned long long)s->insert_id);
+
+		ahead_com(&a, COM_QUERY, sql, (size_t)n, EXP_INSERT_ID);
 	}
 	if (a.n == 0 && !a.long_prepare)
 		return false;
@@ -590,11 +599,6 @@ diagnostics_elsewhere(struct sess *s)
 {
 	const struct stmt *st = &s->cmd.st;
 
-	if (s->diag_lost) {
-		cmd_fail(s, ERR_REFUSED, "the diagnostics of the statement before were given up, as others waited for "
-		    "its connection (max_connections)");
-		return true;
-	}
 	if (local_row_count(s))
 		return true;
 	s->keeps_diag = true;
@@ -620,6 +624,10 @@ cmd_dispatch(struct sess *s)
 		s->parked = true;
 		if (s->state != SESS_WAIT)
 			sess_set_state(s, SESS_WAIT);
+		return;
+	}
+	if (s->diag_lost && (s->cmd.st.flags & STMT_F_DIAG) != 0 && !cmd_has_word(s, "row_count")) {
+		cmd_fail(s, ERR_REFUSED, "the diagnostics of the statement before were given up with its connection");
 		return;
 	}
 	if (s->b != NULL) {

@@ -573,6 +573,9 @@ pins_of_state(struct sess *s, bool err)
 	if (c->state_changed && pins == 0 && c->st.kind != STMT_SET && c->st.kind != STMT_USE)
 		pins |= 1u << PIN_STATE_CHANGE;
 	s->pins |= pins;
+	/* what a routine or an unseen text did to LAST_INSERT_ID() is known to the connection alone */
+	if ((pins & (1ull << PIN_ROUTINE | 1ull << PIN_TEXT_PS | 1ull << PIN_UNKNOWN | 1ull << PIN_TRIGGER)) != 0)
+		s->insert_id_open = true;
 }
 
 /* Is there something that the next statement may ask this connection for? */
@@ -585,8 +588,10 @@ pins_of_diagnostics(struct sess *s, bool err)
 		bool clears = (c->st.flags & (STMT_F_TABLES | STMT_F_DML)) != 0 || c->st.kind == STMT_DDL;
 		bool asks = (c->st.flags & STMT_F_DIAG) != 0;
 
-		if (err || c->warnings > 0)
+		if (err || c->warnings > 0) {
 			s->diag_open = true;
+			s->diag_lost = false;
+		}
 		else if (clears && !asks)
 			s->diag_open = s->diag_lost = false;
 		s->diag_calc = (c->st.flags & STMT_F_CALC_ROWS) != 0;

@@ -235,7 +235,7 @@ def test_two_client_oracle():
     would see alone on a connection of its own to one server."""
     oracle = MariaDB("oracle")
     accounts(oracle)
-    steps = 400 if args.quick else 2500
+    steps, refused = 400 if args.quick else 2500, 0
     for pool_size in (1, 3):
         m = margay(pool_size=pool_size)
         oracle_world(oracle)
@@ -263,6 +263,10 @@ def test_two_client_oracle():
                 connect(c)
                 continue
             want, got = outcome(real[c], s), outcome(proxied[c], s)
+            if want != got and "were given up" in str(got):
+                refused += 1  # never a wrong answer, or a refusal that says why
+                connect(c)
+                continue
             if want != got:
                 fail("pool_size %d, step %d, seed %d: %s\n    alone:   %s\n    through: %s\n    before:\n      %s" % (
                     pool_size, i, args.seed, history[-1], str(want)[:800], str(got)[:800],
@@ -270,7 +274,8 @@ def test_two_client_oracle():
         for c in real + proxied:
             c.close()
         m.stop()
-    note("2 x %d random steps of two clients equal to connections of their own" % steps)
+    note("2 x %d random steps of two clients equal to connections of their own, %d refused" % (steps, refused))
+    ok(refused * 200 < steps, "refusals are rare")
     oracle.stop()
 
 
