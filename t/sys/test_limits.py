@@ -184,6 +184,25 @@ def test_server_that_stops_answering():
     m.stop()
 
 
+def test_statement_at_a_server_that_stops_answering():
+    """A statement that runs when its server freezes ends by statement_timeout, though the server does not even
+    answer the KILL."""
+    m = margay({"statement_timeout": "1s"}, cluster={"probe_timeout": "500ms", "fall": 2, "rise": 1})
+    c = m.conn(read_timeout=15 * SLOW)
+    got = []
+    t = threading.Thread(target=lambda: got.append(raises((), query, c, "SELECT SLEEP(30)")), daemon=True)
+    t.start()
+    wait_for(lambda: any("SLEEP" in (p["INFO"] or "") for s in db for p in s.processlist("app")), 5, "it to run")
+    where = next(s for s in db if any("SLEEP" in (p["INFO"] or "") for p in s.processlist("app")))
+    where.freeze()
+    try:
+        t.join(20 * SLOW)
+        ok(got and "timed out" not in got[0][1], "the client of the frozen server waits for ever: %s" % got)
+    finally:
+        where.thaw()
+    m.stop()
+
+
 def test_frozen_primary_delays_no_reads():
     m = margay(cluster={"probe_timeout": "500ms", "fall": 2, "rise": 1})
     c = m.conn()
