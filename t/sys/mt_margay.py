@@ -247,6 +247,7 @@ class Load:
         self.errors = []          # (time, client number, slot, text)
         self.done = [0] * n       # steps that succeeded, per client
         self.last_ok = [0.0] * n
+        self.gap = [0.0] * n      # longest time between two successes since mark()
         self.conns = [None] * n
         self.threads = [threading.Thread(target=self._run, args=(i,), daemon=True) for i in range(n)]
 
@@ -265,8 +266,10 @@ class Load:
                     slot = session_slot(c)
                     self.conns[i] = c
                 self.step(c, i)
+                now = time.monotonic()
+                self.gap[i] = max(self.gap[i], now - (self.last_ok[i] or now))
+                self.last_ok[i] = now
                 self.done[i] += 1
-                self.last_ok[i] = time.monotonic()
             except Exception as e:  # whatever a client sees counts
                 self.errors.append((time.monotonic(), i, slot, "%s %s" % (type(e).__name__, e)))
                 try:
@@ -279,6 +282,9 @@ class Load:
             c and c.close()
         except Exception:
             pass
+
+    def mark(self):
+        self.gap = [0.0] * len(self.done)
 
     def progress(self, timeout=20):
         """Waits until every client has succeeded once more."""

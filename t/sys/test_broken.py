@@ -97,6 +97,8 @@ def ask(name):
         rows = query(c, "SELECT id FROM t WHERE id = 2 /*peer:%s*/" % name)
     except pymysql.err.MySQLError as e:
         return "silent" if "timed out" in str(e) else "error %s" % e.args[0]
+    except Exception as e:  # the client library on bytes that were to be passed on
+        return type(e).__name__
     finally:
         try:
             c._force_close()
@@ -107,11 +109,11 @@ def ask(name):
 
 @limit(400)
 def test_broken_replies():
-    """Each script of the fake server, as the reply to one client's read while others are served."""
-    names = [n for n in peer.SCRIPTS if n.startswith("reply-")]
+    """Each script of the fake server, as the reply to one client's read; others are served by the primary."""
+    names = [n for n in peer.SCRIPTS if n.startswith("reply-") and "endless" not in n]
     with Unharmed():
-        load = Load(3, lambda i: m.conn(), lambda c, i: query(c, "SELECT COUNT(*) FROM t")).start()
-        with concurrent.futures.ThreadPoolExecutor(6) as pool:
+        load = Load(3, lambda i: m.conn(), lambda c, i: query(c, "SELECT id FROM t WHERE id = 3 FOR UPDATE")).start()
+        with concurrent.futures.ThreadPoolExecutor(25) as pool:
             got = dict(zip(names, pool.map(ask, names)))
         load.progress()
         errors = load.stop()
@@ -121,6 +123,23 @@ def test_broken_replies():
     eq(sorted(n for n, g in got.items() if g == "silent"), [], "scripts after which the client waits for ever")
     eq(errors, [], "errors of other clients")
     note("%d scripts of broken replies: %s" % (len(names), sorted(set(got.values()))))
+
+
+def test_endless_replies():
+    """Passed on while the client takes them, in bounded memory; over when the client goes away."""
+    with Unharmed():
+        for name in [n for n in peer.SCRIPTS if "endless" in n]:
+            c, got = m.conn(), 0
+            c._execute_command(3, "SELECT id FROM t WHERE id = 2 /*peer:%s*/" % name)
+            c._sock.settimeout(SILENT * SLOW)
+            while got < 30 << 20:
+                data = c._sock.recv(1 << 20)
+                if not data:
+                    break  # ended by statement_timeout
+                got += len(data)
+            note("%s: %d MB taken" % (name, got >> 20))
+            c._force_close()
+            fake.drop_all()
 
 
 @limit(400)
