@@ -171,7 +171,10 @@ class Margay:
 
     def stat(self):
         """margay-stat -j, parsed."""
-        r = self.stat_text("-j")
+        return self.stat_of(self.conf)
+
+    def stat_of(self, conf):
+        r = run([self.prog("margay-stat"), "-c", conf, "-j"])
         if r.returncode:
             raise Failed("margay-stat -j: exit %d: %s" % (r.returncode, r.stderr))
         return json.loads(r.stdout)
