@@ -353,15 +353,8 @@ login_failed(struct bconn *b, int code, const char *text)
 
 	str_copy(copy, sizeof copy, text);
 	bconn_close(b, NULL);
-	if (!pool_job || (code != ERR_BACKEND_AUTH && bp->nconns > 0))
-		return;
-	/* nobody else of this pool can serve those who wait: each goes elsewhere or is told */
-	while (!list_empty(&bp->waitq)) {
-		struct sess *s = LIST_ENTRY(bp->waitq.next, struct sess, wait_node);
-
-		bpool_unwait(s);
-		sess_on_connect_failed(s, srv, code, copy);
-	}
+	if (pool_job)
+		bpool_on_failure(bp, code, copy);
 }
 
 void

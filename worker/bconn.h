@@ -138,6 +138,7 @@ void bpool_unwait(struct sess *s);
 /* The session is done with it: resets, discards, or puts it back and serves who waits. */
 void bpool_give(struct bconn *b);
 void bpool_on_ready(struct bconn *b);  /* login done */
+void bpool_on_failure(struct bpool *bp, int code, const char *text); /* a connection could not be opened */
 void bpool_on_closed(struct bconn *b); /* serves nobody any more: lists and counters */
 void bpool_on_gone(struct bconn *b);   /* its socket is closed: the cell */
 void bpool_on_bell(struct worker *w);

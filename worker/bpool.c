@@ -15,6 +15,7 @@
 #define PICK_LOOK 8 /* idle connections looked at for one that needs no change of settings */
 
 static void rebalance(struct wserver *srv);
+static u32 connecting(const struct bpool *bp);
 
 struct bpool *
 bpool_find(struct worker *w, struct wserver *srv, struct sess *s)
@@ -239,14 +240,7 @@ open_one(struct bpool *bp)
 	srv->suspect_until = ev_now(&srv->w->loop) + SUSPECT_NS;
 	STAT_ADD(srv->w->sstat[srv->id].connect_errors, 1);
 	chan_ring(srv->w->health_bell);
-	if (bp->nconns > 0)
-		return false;
-	while (!list_empty(&bp->waitq)) {
-		struct sess *s = LIST_ENTRY(bp->waitq.next, struct sess, wait_node);
-
-		bpool_unwait(s);
-		sess_on_connect_failed(s, srv, ERR_CONNECT, strerror(e));
-	}
+	bpool_on_failure(bp, ERR_CONNECT, strerror(e));
 	return false;
 }
 
@@ -265,6 +259,23 @@ connecting(const struct bpool *bp)
 	return n;
 }
 
+/* Those who wait and can go elsewhere do so; the others are told, unless connections of the pool are left that
+ * will serve them. */
+void
+bpool_on_failure(struct bpool *bp, int code, const char *text)
+{
+	bool all = bp->nconns <= connecting(bp);
+
+	list_for_each_safe(i, t, &bp->waitq) {
+		struct sess *s = LIST_ENTRY(i, struct sess, wait_node);
+
+		if (!all && !s->cmd.read)
+			continue;
+		bpool_unwait(s);
+		sess_on_connect_failed(s, bp->srv, code, text);
+	}
+}
+
 static void
 maybe_open(struct bpool *bp)
 {
@@ -276,6 +287,9 @@ maybe_open(struct bpool *bp)
 	while (bp->nwaiting > connecting(bp)) {
 		u64 now = ev_now(&srv->w->loop);
 
+		/* no storm on a server that does not answer while others of the pool still do */
+		if (srv->suspect_until > now && bp->nconns > connecting(bp))
+			return;
 		if (srv->nconns - srv->ncontrol >= srv->pool_size &&
 		    (now - head_since(bp) < srv->pool_grow_ns || now - srv->last_grow < srv->pool_grow_ns / 16))
 			return;
@@ -498,6 +512,20 @@ bpool_on_gone(struct bconn *b)
 
 /* ---- from outside ---- */
 
+/* Health says that the server is down: reads wait no longer for it. */
+static void
+reads_elsewhere(struct bpool *bp)
+{
+	list_for_each_safe(i, t, &bp->waitq) {
+		struct sess *s = LIST_ENTRY(i, struct sess, wait_node);
+
+		if (!s->cmd.read)
+			continue;
+		bpool_unwait(s);
+		sess_on_connect_failed(s, bp->srv, ERR_CONNECT, "down");
+	}
+}
+
 /* Somebody handed us cells, or a cell may be free: those who wait, longest first. */
 static void
 retry_waiting(struct worker *w)
@@ -510,6 +538,8 @@ retry_waiting(struct worker *w)
 		list_for_each_safe(k, t, &srv->pools) {
 			struct bpool *bp = LIST_ENTRY(k, struct bpool, node);
 
+			if (!list_empty(&bp->waitq) && wserver_verdict(srv).state == SRV_DOWN)
+				reads_elsewhere(bp);
 			if (!list_empty(&bp->waitq))
 				maybe_open(bp);
 		}
