@@ -188,10 +188,8 @@ peer_expect(struct peer *p, const void *bytes, size_t len)
 struct peer *
 client_connect_fd(int fds[2])
 {
-	cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
-	struct peer *c = peer_new(fds[0], false);
-
-	return c;
+	cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
+	return peer_new(fds[0], false);
 }
 
 static void

@@ -85,12 +85,12 @@ write_conf(FILE *f, const struct rig_conf *c, u32 n)
 		fprintf(f, "%sdb%u", i > 0 ? ", " : "", i);
 	/* hashed: *14E65567ABDB5135D0CFD9A70B3032C179A49EE7 is "secret" */
 	fprintf(f,
-	    "\n[user app]\npassword = secret\ncluster = main\n%s\n"
+	    "\n[user %s]\npassword = secret\ncluster = main\n%s\n"
 	    "[user hashed]\npassword = *14E65567ABDB5135D0CFD9A70B3032C179A49EE7\ncluster = main\n"
 	    "[user open]\npassword = \"\"\ncluster = main\n"
 	    "[user other]\npassword = o\ncluster = main\nbackend_user = deep\nbackend_password = d\n"
 	    "[user admin]\npassword = a\ncluster = main\nprocess_admin = yes\n",
-	    c->user != NULL ? c->user : "");
+	    c->user_name != NULL ? c->user_name : "app", c->user != NULL ? c->user : "");
 }
 
 static void
@@ -350,7 +350,7 @@ rig_run(void)
 
 			if (p->fd < 0 || !p->is_server)
 				continue;
-			(void)peer_take_raw(p, SIZE_MAX);
+			again |= peer_take_raw(p, SIZE_MAX) > 0;
 			if (p->len - p->at == 5 && p->in[p->at + 4] == COM_QUIT && p->in[p->at] == 1) {
 				peer_close(p);
 				again = true;
@@ -476,6 +476,9 @@ rig_stop(void)
 		free(R.peers[i]->in);
 		free(R.peers[i]);
 	}
+	for (u32 i = 0; i < RIG_SERVERS; i++)
+		if (R.listen[i] >= 0)
+			close(R.listen[i]);
 	cfg_close(&w->cfg);
 	free(w->in.tab);
 	free(w->in.empty);

@@ -46,6 +46,7 @@ extern struct rig R;
 /* Lines added to the sections of the configuration; NULL: none. */
 struct rig_conf {
 	const char *margay, *server, *cluster, *user;
+	const char *user_name; /* NULL: app */
 	u32 servers; /* 0: two: db0 primary, db1 replica */
 };
 void rig_start(const struct rig_conf *c);
