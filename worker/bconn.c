@@ -61,6 +61,22 @@ on_bconn_closed(void *arg)
 	bconn_free(b);
 }
 
+/* What a session wanted to know from b has come, or never will. Of several that were asked only the last counts. */
+static void
+learn_end(struct bconn *b, bool known, u64 insert_id)
+{
+	struct sess *s = b->learn_for != 0 ? sess_by_id(b->w, b->learn_for) : NULL;
+
+	b->learn_for = 0;
+	if (s == NULL || s->learning != b->learn_no)
+		return;
+	s->learning = 0;
+	s->insert_id = insert_id;
+	s->insert_id_lost = !known;
+	if (s->parked)
+		sess_resume(s);
+}
+
 /* A KILL that was to hit b, or that b carried, has no more to say. */
 static void
 kill_forget(struct bconn *b)
@@ -93,6 +109,7 @@ bconn_close(struct bconn *b, const char *why)
 	if (b->sess != NULL)
 		bconn_unlink(b);
 	kill_forget(b);
+	learn_end(b, false, 0);
 	bool polite = (b->state == BCONN_IDLE || b->state == BCONN_LINKED) && b->exp_n == 0 && !b->conn.eof &&
 	    b->kills == 0;
 	bpool_on_closed(b);
@@ -538,13 +555,7 @@ learned(struct bconn *b)
 	struct slice t = rd_lenenc_str(&r);
 	for (size_t i = 0; !r.bad && i < t.len; i++)
 		v = v * 10 + (u64)(t.p[i] - '0');
-	struct sess *s = sess_by_id(b->w, b->learn_for);
-	if (s == NULL || !s->learning)
-		return;
-	s->learning = false;
-	s->insert_id = v;
-	if (s->parked)
-		sess_resume(s);
+	learn_end(b, !r.bad, v);
 }
 
 /* The state of the connection after one of our own commands succeeded. */
@@ -564,8 +575,6 @@ own_command_ok(struct bconn *b, enum expect e)
 		}
 		b->set_unknown = false;
 		break;
-	case EXP_SET:
-	case EXP_DB:
 	case EXP_LEARN:
 		learned(b);
 		if (b->state == BCONN_RESET)
@@ -574,6 +583,8 @@ own_command_ok(struct bconn *b, enum expect e)
 	case EXP_KILL:
 		bconn_close(b, NULL);
 		break;
+	case EXP_SET:
+	case EXP_DB:
 	case EXP_INSERT_ID:
 	case EXP_PREPARE:
 	case EXP_CLIENT:

@@ -89,7 +89,7 @@ struct bconn {
 	/* EXP_LEARN: the reply's bytes; for whom */
 	u8 small[512];
 	u32 small_len;
-	u32 learn_for;
+	u32 learn_for, learn_no;
 
 	/* BJOB_KILL */
 	u32 kill_thread;

@@ -511,6 +511,7 @@ sess_cmd_clear(struct sess *s)
 		free(s->cmd.buf);
 	}
 	istr_put(&s->w->in, s->cmd.text);
+	s->parked = false;
 	memset(&s->cmd, 0, sizeof s->cmd);
 }
 

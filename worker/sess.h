@@ -118,7 +118,9 @@ struct sess {
 	bool diag_lost;         /* they were given up, since others waited for the connection */
 	bool diag_calc;         /* FOUND_ROWS() too, after SQL_CALC_FOUND_ROWS */
 	bool insert_id_open;    /* its value is on the kept connection only */
-	bool learning;          /* EXP_LEARN under way */
+	u32 learning;           /* number of the EXP_LEARN whose answer counts, 0: none under way */
+	u32 learn_no;           /* the last such number */
+	bool insert_id_lost;    /* the connection that alone knew it is gone */
 	bool parked;            /* the statement waits for learning */
 	bool keeps_diag;        /* asks for ROW_COUNT() and the like: keep the connection after each statement */
 	i64 row_count;          /* ROW_COUNT() */
@@ -183,6 +185,7 @@ void cmd_run_on(struct sess *s, struct bconn *b);
 void cmd_send_now(struct sess *s, struct bconn *b);
 void cmd_fail(struct sess *s, int code, const char *fmt, ...) PRINTF(3, 4);
 void cmd_finished(struct sess *s);
+bool cmd_may_fire(struct sess *s);
 bool cmd_stream(struct sess *s, u8 **p, u8 *end);
 void cmd_stream_more(struct sess *s, u8 **p, u8 *end);
 void sess_on_backend(struct sess *s, struct bconn *b);

@@ -317,12 +317,16 @@ ahead_prepare(struct ahead *a, struct sess *s, struct bconn *b)
 
 /* May the statement look at LAST_INSERT_ID(), and the connection not have the session's? */
 static bool
-wants_insert_id(const struct sess *s)
+wants_insert_id(struct sess *s)
 {
-	const u64 unseen = 1ull << PIN_ROUTINE | 1ull << PIN_TEXT_PS | 1ull << PIN_UNKNOWN;
+	const u64 unseen = 1ull << PIN_ROUTINE | 1ull << PIN_TEXT_PS | 1ull << PIN_UNKNOWN | 1ull << PIN_LONG;
+	u32 flags = s->cmd.st.flags;
 
-	return !s->insert_id_open && s->cmd.com != COM_STMT_PREPARE &&
-	    ((s->cmd.st.flags & STMT_F_INSERT_ID) != 0 || (s->cmd.st.pins & unseen) != 0);
+	if (s->insert_id_open || s->cmd.com == COM_STMT_PREPARE)
+		return false;
+	/* who may leave another id, but need not, must find the session's there: it is asked for afterwards */
+	return (flags & (STMT_F_INSERT_ID | STMT_F_LEAVES_ID)) != 0 || (s->cmd.st.pins & unseen) != 0 ||
+	    ((flags & STMT_F_DML) != 0 && cmd_may_fire(s));
 }
 
 /* True: something was sent, the statement follows when it succeeded. */
@@ -565,11 +569,14 @@ sess_release_backend(struct sess *s)
 	if (b->state == BCONN_BUSY)
 		bconn_set_state(b, BCONN_LINKED);
 	s->insert_id_open = false;
-	if (learn && !b->in_trouble && !b->conn.eof) {
+	if (learn && (b->in_trouble || b->conn.eof)) {
+		s->insert_id_lost = true;
+	} else if (learn) {
 		static const char sql[] = "SELECT LAST_INSERT_ID()";
 
-		s->learning = true;
+		s->learning = ++s->learn_no;
 		b->learn_for = s->id;
+		b->learn_no = s->learn_no;
 		bconn_set_state(b, BCONN_RESET);
 		if (!bconn_send_com(b, COM_QUERY, sql, sizeof sql - 1, EXP_LEARN))
 			b->conn.eof = true;
@@ -618,12 +625,19 @@ cmd_dispatch(struct sess *s)
 {
 	const u32 asks = STMT_F_DIAG | STMT_F_FOUND_ROWS;
 
-	if ((s->learning && (s->cmd.st.flags & STMT_F_INSERT_ID) != 0) || (s->b != NULL && s->b->kills > 0)) {
+	if ((s->learning != 0 && wants_insert_id(s)) || (s->b != NULL && s->b->kills > 0)) {
 		if (!cmd_save(s))
 			return;
 		s->parked = true;
 		if (s->state != SESS_WAIT)
 			sess_set_state(s, SESS_WAIT);
+		return;
+	}
+	if (s->insert_id_lost && wants_insert_id(s)) {
+		/* told once; from then on the session has inserted nothing */
+		s->insert_id_lost = false;
+		s->insert_id = 0;
+		cmd_fail(s, ERR_STATE_LOST, "LAST_INSERT_ID(), which the statement may ask for");
 		return;
 	}
 	if (s->diag_lost && (s->cmd.st.flags & STMT_F_DIAG) != 0 && !cmd_has_word(s, "row_count")) {
@@ -685,6 +699,7 @@ sess_on_backend_lost(struct sess *s, struct bconn *b, const char *why)
 				return;
 		}
 		s->pins = 0;
+		s->insert_id_lost |= s->insert_id_open;
 		s->insert_id_open = false;
 		s->cmd.exclude |= 1ull << s->cmd.server_index;
 		s->cmd.retries++;
@@ -694,14 +709,18 @@ sess_on_backend_lost(struct sess *s, struct bconn *b, const char *why)
 		return;
 	}
 	STAT_ADD(s->w->stat->lost_with_state, had_state);
+	s->insert_id_lost |= s->insert_id_open;
+	s->diag_lost |= s->diag_open;
+	s->insert_id_open = s->diag_open = false;
 	s->pins = 0;
 	s->in_trx = false;
 	sess_record_pin(s);
 	if (!running) {
 		/* nothing runs: without state the session does not even notice */
-		s->insert_id_open = s->diag_open = false;
 		if (had_state)
-			sess_error_close(s, 0, ERR_STATE_LOST, "server %s: %s", srv->name, why);
+			sess_error_close(s, s->parked ? (u8)(s->cmd.last_seq + 1) : 0, ERR_STATE_LOST, "server %s: %s", srv->name, why);
+		else if (s->parked)
+			sess_resume(s); /* its statement was not sent yet: it goes elsewhere */
 		return;
 	}
 	if (s->cmd.sent_any) {

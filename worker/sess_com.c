@@ -4,9 +4,9 @@
 #include "base/str.h"
 #include "worker/sess.h"
 
-/* What health knows about triggers and routines of the session's cluster that may leave state on a connection. */
-static bool
-triggers_leave_state(struct sess *s)
+/* May a write fire triggers that leave state on the connection? What health knows of the session's cluster. */
+bool
+cmd_may_fire(struct sess *s)
 {
 	const struct cfg_user *u = sess_user(s);
 	struct worker *w = s->w;
@@ -102,7 +102,14 @@ classify(struct sess *s, const u8 *text, size_t len, u32 extra)
 {
 	struct cmd *c = &s->cmd;
 
+	if (len + 1 >= PKT_MAX_BODY) {
+		/* headers of further packets stand within the text: only what is before them can be read */
+		len = PKT_MAX_BODY - 1;
+		extra |= LEX_TRUNCATED;
+	}
 	stmt_classify(text, len, sess_lex_mode(s) | extra, &c->st);
+	if (extra & LEX_TRUNCATED)
+		c->st.pins |= 1u << PIN_LONG;
 	if (c->st.kind == STMT_SET &&
 	    set_untracked((const char *)text, len, &c->set_many))
 		c->st.pins |= 1u << PIN_SYSVAR;
@@ -185,7 +192,8 @@ com_reset_connection(struct sess *s)
 	s->status = ST_AUTOCOMMIT;
 	s->unsafe_charset = s->unsafe_login;
 	s->insert_id = 0;
-	s->learning = false;
+	s->learning = 0;
+	s->insert_id_lost = false;
 	s->row_count = -1;
 	s->found_rows = 0;
 	sess_record_pin(s);
@@ -279,6 +287,11 @@ com_prepare(struct sess *s, const u8 *text, size_t len)
 
 	if (s->ps_n >= PS_MAX) {
 		cmd_fail(s, ERR_LIMIT, "%u prepared statements in one session", PS_MAX);
+		return;
+	}
+	if (len + 1 >= PKT_MAX_BODY) {
+		/* it is prepared again on other connections, in one packet with what goes ahead */
+		cmd_fail(s, ERR_LIMIT, "a prepared statement of %u bytes or more", PKT_MAX_BODY - 1);
 		return;
 	}
 	t = istr_get(&s->w->in, text, len);
@@ -433,7 +446,6 @@ cmd_stream(struct sess *s, u8 **p, u8 *end)
 	s->cmd.p = pkt;
 	s->cmd.len = n;
 	classify(s, pkt + PKT_HDR + 1, MIN(n - PKT_HDR - 1, 65536), LEX_TRUNCATED);
-	s->cmd.st.pins |= 1u << PIN_LONG;
 	keep_info(s, pkt + PKT_HDR + 1, MIN(n - PKT_HDR - 1, 4096));
 	STAT_ADD(s->w->stat->statements, 1);
 	/* how far into its packets are we? */
@@ -568,7 +580,7 @@ pins_of_state(struct sess *s, bool err)
 		pins = 0;
 	if (err && c->set_many)
 		pins |= 1u << PIN_SYSVAR;
-	if (!err && (c->st.flags & STMT_F_DML) != 0 && triggers_leave_state(s))
+	if (!err && (c->st.flags & STMT_F_DML) != 0 && cmd_may_fire(s))
 		pins |= 1u << PIN_TRIGGER;
 	if (c->state_changed && pins == 0 && c->st.kind != STMT_SET && c->st.kind != STMT_USE)
 		pins |= 1u << PIN_STATE_CHANGE;

@@ -286,8 +286,11 @@ on_ok(struct sess *s, struct bconn *b, struct out *o)
 	if (r->pkt[PKT_HDR] == 0x00) {
 		s->cmd.affected += ok.affected;
 		s->row_count = (i64)ok.affected;
-		if (ok.insert_id != 0)
+		if (ok.insert_id != 0) {
 			s->insert_id_open = true;
+			s->insert_id_lost = false;
+			s->learning = 0; /* of an older one */
+		}
 	} else {
 		s->row_count = -1;
 		s->found_rows = r->rows;

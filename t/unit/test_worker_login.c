@@ -161,8 +161,12 @@ TEST_WORKER(login_with_database)
 	/* the connection is in that database: no second INIT_DB */
 	client_query(c, "SELECT 1 FROM t");
 	server_expect_query(s, "SELECT 1 FROM t");
-	server_err(s, 1146, "no such table");
-	client_expect_err(c, 1146, "no such table");
+	peer_expect_silence(s);
+	struct bytes rows = {0};
+	bytes_result(&rows, 1, CAPS_NEW, ST_AUTOCOMMIT, 0, 1);
+	peer_send(s, rows.p, rows.len);
+	peer_expect(c, rows.p, rows.len);
+	bytes_free(&rows);
 	rig_stop();
 }
 

@@ -472,6 +472,50 @@ server_expect_reset(struct peer *s)
 	server_ok(s);
 }
 
+struct peer *
+rig_write_full(struct peer *c, const char *sql, struct peer *s, const struct pkt_ok *ok)
+{
+	client_query(c, sql);
+	if (s == NULL)
+		s = server_ready(0);
+	server_expect_query(s, sql);
+	server_ok_full(s, ok);
+	client_expect_ok(c);
+	return s;
+}
+
+struct peer *
+rig_write(struct peer *c, const char *sql, struct peer *s)
+{
+	struct pkt_ok ok = {.status = ST_AUTOCOMMIT};
+
+	return rig_write_full(c, sql, s, &ok);
+}
+
+void
+server_row_for(struct peer *s, struct peer *c, u16 status, u16 warnings)
+{
+	struct bytes b = {0};
+
+	bytes_result(&b, 1, CAPS_NEW, status, warnings, 1);
+	peer_send(s, b.p, b.len);
+	bytes_free(&b);
+	bytes_result(&b, 1, c->caps, status, warnings, 1);
+	peer_expect(c, b.p, b.len);
+	bytes_free(&b);
+}
+
+struct peer *
+rig_read(struct peer *c, const char *sql, struct peer *s, u32 server)
+{
+	client_query(c, sql);
+	if (s == NULL)
+		s = server_ready(server);
+	server_expect_query(s, sql);
+	server_row_for(s, c, ST_AUTOCOMMIT, 0);
+	return s;
+}
+
 /* ---- bytes ---- */
 
 void

@@ -352,6 +352,7 @@ rig_run(void)
 				continue;
 			again |= peer_take_raw(p, SIZE_MAX) > 0;
 			if (p->len - p->at == 5 && p->in[p->at + 4] == COM_QUIT && p->in[p->at] == 1) {
+				p->at = p->len;
 				peer_close(p);
 				again = true;
 			}

@@ -116,6 +116,13 @@ void server_gone(struct peer *s); /* closes */
 /* COM_RESET_CONNECTION and the trackers, answered. */
 void server_expect_reset(struct peer *s);
 
+/* A whole statement: the server (s, or a connection it gets ready) answers OK, or one row. */
+struct peer *rig_write(struct peer *c, const char *sql, struct peer *s);
+struct peer *rig_write_full(struct peer *c, const char *sql, struct peer *s, const struct pkt_ok *ok);
+struct peer *rig_read(struct peer *c, const char *sql, struct peer *s, u32 server);
+/* Only the reply: one row from s, and the client has it. */
+void server_row_for(struct peer *s, struct peer *c, u16 status, u16 warnings);
+
 /* ---- bytes of replies ---- */
 struct bytes {
 	u8 *p;
