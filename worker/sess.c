@@ -76,17 +76,29 @@ sess_set_state(struct sess *s, enum sess_state st)
 		wheel_put(s, s->deadline);
 }
 
+#define KILL_GRACE_NS (2000 * MS_NS) /* for a killed statement to answer; servers look for kills far more often */
+
 static void
 on_statement_timeout(struct sess *s)
 {
-	if (s->b == NULL || s->cmd.kill_sent)
+	struct bconn *b = s->b;
+
+	if (b == NULL)
 		return;
+	if (s->cmd.timed_out) {
+		/* not even the KILL has ended it: the server hangs */
+		s->cmd.read = false;
+		sess_on_backend_lost(s, b, "statement_timeout, and the server does not answer");
+		bconn_close(b, "the server does not answer");
+		return;
+	}
 	s->cmd.kill_sent = true;
 	s->cmd.timed_out = true;
-	s->deadline = 0;
+	s->deadline = ev_now(&s->w->loop) + KILL_GRACE_NS;
+	if (s->deadline < s->wheel_at)
+		wheel_put(s, s->deadline);
 	STAT_ADD(s->w->stat->statement_timeouts, 1);
-	if (bconn_kill(s->b, s, true) == NULL)
-		sess_close(s, "statement_timeout, and no connection to kill the statement with");
+	(void)bconn_kill(b, s, true); /* without a control connection the grace period ends it */
 }
 
 static void
