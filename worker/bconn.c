@@ -721,7 +721,7 @@ drain_reply(struct bconn *b, u8 **p, u8 *end)
 				CAP_SESSION_TRACK, &ok) == 0)
 				b->status = ok.status;
 		}
-		if (ev == REPLY_END || ((ev == REPLY_OK || ev == REPLY_ERR || ev == REPLY_PREPARED) && b->reply.last)) {
+		if (ev == REPLY_END || b->reply.last) {
 			bconn_expect_done(b);
 			b->set_unknown = true;
 			bpool_give(b);

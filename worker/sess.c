@@ -447,7 +447,9 @@ leave_backend(struct sess *s)
 	bconn_unlink(b);
 	if (b->exp_n > 0) {
 		b->set_unknown = true;
-		if (b->exp[b->exp_head] != EXP_CLIENT || b->state != BCONN_BUSY || b->hold_cmd)
+		/* a statement that has not come to its end has no reply to wait for */
+		if (b->exp[b->exp_head] != EXP_CLIENT || b->state != BCONN_BUSY || b->hold_cmd || s->stream_left > 0 ||
+		    s->stream_more)
 			bconn_close(b, "its client left in the middle");
 		else {
 			bconn_set_state(b, BCONN_DRAIN);
