@@ -47,12 +47,12 @@ def test_max_clients_over_two_workers():
 def test_per_user_and_per_address():
     users = {"a": {"password": "a", "backend_user": APP[0], "backend_password": APP[1], "max_connections": 2},
              "b": {"password": "b", "backend_user": APP[0], "backend_password": APP[1]}, APP[0]: {"password": APP[1]}}
-    m = margay({"max_clients_per_user": 3, "max_clients_per_address": 8, "workers": 2}, users)
+    m = margay({"max_clients_per_user": 4, "max_clients_per_address": 8, "workers": 2}, users)
     held = [m.conn("a", "a") for _ in range(2)]
     refused(1226, lambda: m.conn("a", "a"), "max_connections", "a")
-    held += [m.conn("b", "b") for _ in range(3)]
+    held += [m.conn("b", "b") for _ in range(4)]
     refused(1226, lambda: m.conn("b", "b"), "max_clients_per_user")
-    held += [m.conn() for _ in range(3)]
+    held += [m.conn() for _ in range(2)]
     refused(1226, m.conn, "max_clients_per_address")
     serves(m, unix=True)
     for c in held:
