@@ -36,6 +36,7 @@ struct ps {
 struct cmd {
 	u8 com;
 	u8 last_seq;           /* of its last packet: the reply begins with the next */
+	u8 server_seq;         /* the same as it was sent: types put in may make one packet more */
 	struct stmt st;
 	struct ps *ps;         /* STMT_*: which */
 	u32 ps_id;
@@ -146,6 +147,7 @@ struct sess {
 	/* prepared statements */
 	struct ps *ps;
 	u32 ps_n, ps_cap;
+	u32 ncursors, nlong_data; /* statements with such */
 	char info[INFO_LEN];
 };
 
@@ -203,6 +205,7 @@ struct ps *ps_get(struct sess *s, u32 id);
 u32 ps_new(struct sess *s, struct istr *text, u16 nparams); /* 0: out of memory */
 void ps_drop(struct sess *s, u32 id);
 void ps_drop_all(struct sess *s);
+void ps_mark(struct sess *s, struct ps *p, bool cursor, bool long_data);
 /* Lengths and types of COM_STMT_EXECUTE fit the statement; remembers bound types. */
 bool ps_execute_check(struct sess *s, struct ps *ps, const u8 *body, size_t len);
 /* Sends the session's COM_STMT_* with the connection's own id, with types if this connection has not seen them. */

@@ -436,6 +436,12 @@ keep_request(struct sess *s, struct bconn *b)
 	b->req_len = s->cmd.len;
 }
 
+static u8
+sent_seq(const struct sess *s)
+{
+	return s->cmd.ps != NULL ? s->cmd.server_seq : s->cmd.last_seq;
+}
+
 /* Everything ahead has succeeded, or there was nothing: the client's own bytes. */
 void
 cmd_send_now(struct sess *s, struct bconn *b)
@@ -464,14 +470,14 @@ cmd_send_now(struct sess *s, struct bconn *b)
 	}
 	if (s->cmd.com == COM_STMT_SEND_LONG_DATA) {
 		/* no reply */
-		s->pins |= 1u << PIN_LONG_DATA;
-		s->cmd.ps->long_data = true;
+		ps_mark(s, s->cmd.ps, s->cmd.ps->cursor, true);
 		cmd_finished(s);
 		return;
 	}
 	reply_init(&b->reply, cmd_reply_kind(s->cmd.com), (s->caps & CAP_DEPRECATE_EOF) == 0,
 	    s->cmd.com == COM_STMT_EXECUTE);
-	b->reply.next_seq = (u8)(s->cmd.last_seq + 1);
+	b->reply.next_seq = (u8)(sent_seq(s) + 1);
+	b->reply.seq_add = (u8)(s->cmd.last_seq - sent_seq(s));
 	b->reply_open = true;
 	if (s->stream_left > 0 || s->stream_more) {
 		sess_set_state(s, SESS_STREAM);

@@ -246,6 +246,9 @@ com_stmt(struct sess *s, const u8 *body, size_t len)
 	if (c->com == COM_STMT_CLOSE) {
 		ps_drop(s, id);
 		sess_cmd_clear(s);
+		if (s->b != NULL && s->pins == 0)
+			sess_release_backend(s);
+		sess_record_pin(s);
 		return;
 	}
 	if (ps == NULL) {

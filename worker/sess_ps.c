@@ -36,6 +36,18 @@ ps_new(struct sess *s, struct istr *text, u16 nparams)
 	return i + 1;
 }
 
+/* What the statement has on the kept connection. Another one may have some too, so the pins are counted. */
+void
+ps_mark(struct sess *s, struct ps *p, bool cursor, bool long_data)
+{
+	s->ncursors += (u32)cursor - (u32)p->cursor;
+	s->nlong_data += (u32)long_data - (u32)p->long_data;
+	p->cursor = cursor;
+	p->long_data = long_data;
+	s->pins &= ~(1ull << PIN_CURSOR | 1ull << PIN_LONG_DATA);
+	s->pins |= (u64)(s->ncursors > 0) << PIN_CURSOR | (u64)(s->nlong_data > 0) << PIN_LONG_DATA;
+}
+
 void
 ps_drop(struct sess *s, u32 id)
 {
@@ -49,11 +61,8 @@ ps_drop(struct sess *s, u32 id)
 
 		if (b != NULL)
 			bps_drop(s->b, b);
-		if (p->cursor)
-			s->pins &= ~(1ull << PIN_CURSOR);
-		if (p->long_data)
-			s->pins &= ~(1ull << PIN_LONG_DATA);
 	}
+	ps_mark(s, p, false, false);
 	istr_put(&s->w->in, p->text);
 	istr_put(&s->w->in, p->db);
 	settings_put(&s->w->in, p->set);
@@ -92,32 +101,82 @@ ps_execute_check(struct sess *s, struct ps *ps, const u8 *body, size_t len)
 	return true;
 }
 
+/* Packets of one command being written: a header goes in wherever the one before is full. */
+struct split {
+	u8 *p;
+	size_t len, at; /* at: of the header of the packet under way */
+	u8 seq;
+};
+
+static void
+split_header(struct split *o)
+{
+	o->at = o->len;
+	o->len += PKT_HDR;
+}
+
+static void
+split_put(struct split *o, const u8 *p, size_t n)
+{
+	while (n > 0) {
+		size_t fill = o->len - o->at - PKT_HDR, m = MIN(n, PKT_MAX_BODY - fill);
+
+		memcpy(o->p + o->len, p, m);
+		o->len += m;
+		p += m;
+		n -= m;
+		if (fill + m == PKT_MAX_BODY) {
+			wr24(o->p + o->at, PKT_MAX_BODY);
+			o->p[o->at + 3] = o->seq++;
+			split_header(o); /* an empty one if nothing follows */
+		}
+	}
+}
+
+static bool
+send_split(struct sess *s, struct bconn *b, struct split *o, const u8 *h, size_t head, const struct ps *ps)
+{
+	const u8 *p = s->cmd.p, *end = p + s->cmd.len;
+	u8 exp = EXP_CLIENT;
+
+	split_header(o);
+	for (bool first = true; p < end; first = false) {
+		u32 len = rd24(p);
+
+		p += PKT_HDR;
+		if (first) {
+			split_put(o, h, head);
+			split_put(o, ps->types, 2u * ps->nparams);
+		}
+		split_put(o, p + (first ? head : 0), len - (first ? head : 0));
+		p += len;
+	}
+	wr24(o->p + o->at, (u32)(o->len - o->at - PKT_HDR));
+	o->p[o->at + 3] = o->seq;
+	s->cmd.server_seq = o->seq;
+	struct iovec iov = {o->p, o->len};
+	return bconn_send(b, &iov, 1, &exp, 1);
+}
+
 /* Writes COM_STMT_EXECUTE anew with types, which the client left out since it has sent them before, but not on
- * this connection. The body stays below one packet or the client would have split it itself. */
+ * this connection. */
 static bool
 send_with_types(struct sess *s, struct bconn *b, const struct bps *bp, struct ps *ps)
 {
-	const u8 *pkt = s->cmd.p;
-	size_t head = PKT_HDR + 10 + (ps->nparams + 7u) / 8 + 1; /* up to new_params and with it */
-	u8 one = 1, exp = EXP_CLIENT;
-	union {
-		const u8 *c;
-		u8 *v;
-	} u = {pkt};
-	size_t body = s->cmd.len - PKT_HDR + 2u * ps->nparams;
+	size_t head = 10 + (ps->nparams + 7u) / 8 + 1; /* up to new_params and with it */
+	size_t room = s->cmd.len + 2u * ps->nparams;
+	u8 h[10 + 65536 / 8 + 1];
 
-	if (s->cmd.len < head || body >= PKT_MAX_BODY)
+	if (rd24(s->cmd.p) < head)
 		return false;
-	u8 *h = malloc(head);
-	if (h == NULL)
+	struct split o = {.p = malloc(room + (room / PKT_MAX_BODY + 2) * PKT_HDR)};
+	if (o.p == NULL)
 		return false;
-	memcpy(h, pkt, head);
-	wr24(h, (u32)body);
-	wr32(h + PKT_HDR + 1, bp->id);
-	h[head - 1] = one;
-	struct iovec iov[3] = {{h, head}, {ps->types, 2u * ps->nparams}, {u.v + head, s->cmd.len - head}};
-	bool ok = bconn_send(b, iov, 3, &exp, 1);
-	free(h);
+	memcpy(h, s->cmd.p + PKT_HDR, head);
+	wr32(h + 1, bp->id);
+	h[head - 1] = 1;
+	bool ok = send_split(s, b, &o, h, head, ps);
+	free(o.p);
 	return ok;
 }
 
@@ -133,6 +192,7 @@ ps_execute_send(struct sess *s, struct bconn *b)
 		u8 *v;
 	} u = {s->cmd.p};
 
+	s->cmd.server_seq = s->cmd.last_seq;
 	if (bp == NULL || s->cmd.len < sizeof head)
 		return false;
 	if (s->cmd.com == COM_STMT_EXECUTE && ps->nparams > 0) {

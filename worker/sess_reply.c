@@ -298,12 +298,7 @@ on_ok(struct sess *s, struct bconn *b, struct out *o)
 	if (s->cmd.ps != NULL) {
 		bool open = (ok.status & ST_CURSOR_EXISTS) != 0 && (ok.status & ST_LAST_ROW_SENT) == 0;
 
-		s->cmd.ps->cursor = open;
-		s->pins = open ? s->pins | 1u << PIN_CURSOR : s->pins & ~(1ull << PIN_CURSOR);
-		if (s->cmd.com != COM_STMT_FETCH) {
-			s->cmd.ps->long_data = false;
-			s->pins &= ~(1ull << PIN_LONG_DATA);
-		}
+		ps_mark(s, s->cmd.ps, open, s->cmd.com == COM_STMT_FETCH && s->cmd.ps->long_data);
 	}
 	return pass_ok(s, b, o, &ok);
 }
@@ -390,10 +385,8 @@ on_err(struct sess *s, struct bconn *b, struct out *o, bool *again)
 	STAT_ADD(s->w->stat->errors_server, 1);
 	if (e.code == 1290 || e.code == 1836 || e.code == 1047)
 		chan_ring(s->w->health_bell); /* the primary is none any more? */
-	if (s->cmd.ps != NULL) {
-		s->cmd.ps->long_data = false;
-		s->pins &= ~(1ull << PIN_LONG_DATA);
-	}
+	if (s->cmd.ps != NULL)
+		ps_mark(s, s->cmd.ps, s->cmd.com == COM_STMT_FETCH && s->cmd.ps->cursor, false);
 	if (s->cmd.timed_out && e.code == 1317) {
 		bool room = true;
 		struct wr w = out_room(s, o, &room);
