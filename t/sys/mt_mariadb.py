@@ -34,7 +34,7 @@ def _template():
         d = mkdir("template")
         # A tmpdir of its own: mariadb-install-db leaves files behind when killed
         r = run([sbin("mariadb-install-db"), "--no-defaults", "--datadir=" + d + "/data", "--tmpdir=" + d,
-                 "--auth-root-authentication-method=normal", "--skip-test-db", "--skip-name-resolve",
+                 "--auth-root-authentication-method=normal", "--skip-test-db", "--skip-name-resolve", "--force",
                  "--innodb-log-file-size=16M"], timeout=120)
         if r.returncode:
             raise Failed("mariadb-install-db: %s%s" % (r.stdout, r.stderr))
