@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include "base/err.h"
 
@@ -202,6 +203,14 @@ conn_flush(struct conn *c)
 	}
 	watch(c);
 	return true;
+}
+
+size_t
+conn_unsent(const struct conn *c)
+{
+	int n = 0;
+
+	return ioctl(c->io.fd, TIOCOUTQ, &n) == 0 && n > 0 ? (size_t)n : 0;
 }
 
 void

@@ -54,6 +54,19 @@ state_timeout_ms(const struct sess *s)
 	return 0;
 }
 
+/* The time of the state begins anew: it was entered, or its client was answered without leaving it. */
+void
+sess_renew(struct sess *s)
+{
+	u64 ms = state_timeout_ms(s);
+
+	s->since = ev_now(&s->w->loop);
+	__atomic_store_n(&s->w->srec[s->rec].since, s->since, __ATOMIC_RELAXED);
+	s->deadline = ms == 0 ? 0 : s->since + ms * MS_NS;
+	if (s->deadline != 0 && s->deadline < s->wheel_at)
+		wheel_put(s, s->deadline);
+}
+
 void
 sess_set_state(struct sess *s, enum sess_state st)
 {
@@ -67,13 +80,8 @@ sess_set_state(struct sess *s, enum sess_state st)
 	if (was_active != active)
 		STAT_ADD(w->stat->clients_active, active ? 1 : -1);
 	s->state = st;
-	s->since = ev_now(&w->loop);
 	__atomic_store_n(&r->state, (u32)st, __ATOMIC_RELAXED);
-	__atomic_store_n(&r->since, s->since, __ATOMIC_RELAXED);
-	u64 ms = state_timeout_ms(s);
-	s->deadline = ms == 0 ? 0 : s->since + ms * MS_NS;
-	if (s->deadline != 0 && s->deadline < s->wheel_at)
-		wheel_put(s, s->deadline);
+	sess_renew(s);
 }
 
 #define KILL_GRACE_NS (2000 * MS_NS) /* for a killed statement to answer; servers look for kills far more often */
@@ -152,8 +160,11 @@ check_write_timeout(struct sess *s, u64 now)
 {
 	u64 limit = s->w->cfg.r->margay.write_timeout * MS_NS;
 
-	if (s->conn.out.head == NULL || s->conn.out.bytes != s->out_last) {
-		s->out_last = s->conn.out.bytes;
+	/* what it takes shows in the kernel's queue long before there is room for more in it */
+	size_t left = s->conn.out.head == NULL ? 0 : s->conn.out.bytes + conn_unsent(&s->conn);
+
+	if (left == 0 || left != s->out_last) {
+		s->out_last = left;
 		s->out_since = now;
 		return;
 	}

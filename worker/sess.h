@@ -154,6 +154,7 @@ struct sess {
 /* sess.c */
 void sess_new(struct worker *w, int fd, u32 kind);
 void sess_set_state(struct sess *s, enum sess_state st);
+void sess_renew(struct sess *s);
 /* Ends the session: its connection, its place in lines, its records. why for the log, NULL: orderly. */
 void sess_close(struct sess *s, const char *why);
 /* Sends an error made here; fmt adds details. Returns false if the connection failed. */

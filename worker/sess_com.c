@@ -426,6 +426,8 @@ cmd_packet(struct sess *s, const u8 *pkt, size_t len)
 	default:
 		cmd_fail(s, ERR_UNKNOWN_COM, "command 0x%02x (%s)", c->com, com_word(c->com));
 	}
+	if (s->state == SESS_READY)
+		sess_renew(s);
 }
 
 /* ---- statements longer than statement_buffer ---- */
