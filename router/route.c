@@ -54,7 +54,7 @@ primary_index(const struct route_in *in)
 {
 	for (u32 i = 0; i < in->n; i++)
 		if ((int)in->servers[i].id == in->primary)
-			return (in->exclude >> i & 1) != 0 ? -1 : (int)i;
+			return in->servers[i].drain || (in->exclude >> i & 1) != 0 ? -1 : (int)i;
 	return -1;
 }
 

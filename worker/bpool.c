@@ -240,7 +240,7 @@ open_one(struct bpool *bp)
 	srv->suspect_until = ev_now(&srv->w->loop) + SUSPECT_NS;
 	STAT_ADD(srv->w->sstat[srv->id].connect_errors, 1);
 	chan_ring(srv->w->health_bell);
-	bpool_on_failure(bp, ERR_CONNECT, strerror(e));
+	bpool_on_failure(bp, ERR_CONNECT, e == EADDRNOTAVAIL ? "its address is not known yet" : strerror(e));
 	return false;
 }
 

@@ -49,13 +49,18 @@ wserver_suspect(struct wserver *srv, u64 now)
 	return true;
 }
 
+static bool
+drained(const struct worker *w, u32 id)
+{
+	return __atomic_load_n(&shm_master_servers(w->names)[id].admin, __ATOMIC_RELAXED) == SHM_ADMIN_DRAIN;
+}
+
 static void
 route_servers(struct sess *s, const struct cfg_cluster *c, struct route_server *rs)
 {
 	struct worker *w = s->w;
 	const u32 *idx = cfg_cluster_servers(&w->cfg, c);
 	const struct cfg_server *all = cfg_servers(&w->cfg);
-	const struct shm_srvname *names = shm_master_servers(w->names);
 	u64 now = ev_now(&w->loop);
 
 	for (u32 i = 0; i < c->nservers && i < ROUTE_MAX_SERVERS; i++) {
@@ -67,7 +72,7 @@ route_servers(struct sess *s, const struct cfg_cluster *c, struct route_server *
 		    .weight = srv->weight,
 		    .outstanding = srv->nbusy + srv->nwaiting,
 		    .v = wserver_verdict(srv),
-		    .drain = __atomic_load_n(&names[id].admin, __ATOMIC_RELAXED) == SHM_ADMIN_DRAIN,
+		    .drain = drained(w, id),
 		    .suspect = wserver_suspect(srv, now),
 		    .has_writes = s->wrote && s->gtid_known &&
 		        gtid_reached(w, srv, s->gtid_domain, s->gtid_seq),
@@ -137,7 +142,8 @@ choose_server(struct sess *s)
 
 		cmd_fail(s, out.why == ROUTE_NO_PRIMARY ? ERR_NO_PRIMARY : ERR_NO_SERVER,
 		    "cluster %s: %s%s%s", cfg_text(&w->cfg, c->section_name), route_words[out.why],
-		    prim < 0 && writable > 1 ? ", more than one server is writable" : "",
+		    prim < 0 && writable > 1 ? ", more than one server is writable" :
+		    prim >= 0 && drained(w, (u32)prim) ? ", it is being drained" : "",
 		    s->cmd.last_error[0] != '\0' ? s->cmd.last_error : "");
 		return NULL;
 	}

@@ -317,6 +317,11 @@ com_prepare(struct sess *s, const u8 *text, size_t len)
 			t->st.why = ROUTE_UNKNOWN;
 		}
 	}
+	if (t->st.kind == STMT_KILL || (t->st.flags & STMT_F_SESSION_FN && cmd_has_word(s, "connection_id"))) {
+		istr_put(&s->w->in, t);
+		cmd_fail(s, ERR_REFUSED, "KILL and CONNECTION_ID() in a prepared statement: ids of servers are not those of clients");
+		return;
+	}
 	/* what it is matters when it is executed; prepared it leaves nothing */
 	s->cmd.st = t->st;
 	s->cmd.st.pins = 0;

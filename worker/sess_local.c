@@ -44,11 +44,11 @@ text_slice(const char *t)
 }
 
 static void
-process_row(struct rset *rs, const struct shm_session *r, u64 now, bool full)
+process_row(struct rset *rs, const struct shm_session *r, u64 now, bool full, bool self)
 {
 	char id[16], secs[24];
 	struct slice v[9];
-	bool runs = r->state == SESS_BUSY || r->state == SESS_WAIT || r->state == SESS_STREAM;
+	bool runs = self || r->state == SESS_BUSY || r->state == SESS_WAIT || r->state == SESS_STREAM;
 	const char *command = r->state == SESS_LOGIN || r->state == SESS_SWITCH ? "Connect" :
 	    runs ? com_word(r->command) : "Sleep";
 	size_t info = strnlen(r->info, sizeof r->info);
@@ -107,7 +107,7 @@ local_processlist(struct sess *s, bool full)
 			if (!all && strcmp(r.user, s->user) != 0)
 				continue;
 			wr.len = 0;
-			process_row(&rs, &r, ev_now(&w->loop), full);
+			process_row(&rs, &r, ev_now(&w->loop), full, r.id == s->id);
 			ok = !wr.bad && sess_send(s, buf, wr.len);
 		}
 	}

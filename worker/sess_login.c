@@ -378,6 +378,16 @@ bad_handshake(struct sess *s)
 	sess_error_close(s, s->next_seq, ERR_PROTO, "handshake");
 }
 
+/* Collations (numbers of information_schema.COLLATIONS) of big5, sjis, gbk and cp932: their characters may end
+ * in a byte that looks like a backslash or a quote. */
+static bool
+unsafe_collation(u8 id)
+{
+	static const u8 ids[] = {1, 84, 13, 88, 28, 87, 95, 96};
+
+	return memchr(ids, id, sizeof ids) != NULL;
+}
+
 static void
 login_response(struct sess *s, const u8 *body, size_t len)
 {
@@ -389,6 +399,7 @@ login_response(struct sess *s, const u8 *body, size_t len)
 	}
 	s->caps = r.caps;
 	s->collation = r.charset != 0 ? r.charset : 45;
+	s->unsafe_charset = s->unsafe_login = unsafe_collation(s->collation);
 	if (r.user.len >= sizeof s->user || r.db.len > 192) {
 		bad_handshake(s);
 		return;

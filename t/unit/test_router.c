@@ -138,6 +138,14 @@ Test(route, policies)
 	cr_assert_eq(n[0], 10);
 }
 
+Test(route, drained_primary)
+{
+	sv[0].drain = true;
+	expect(&wr, -1, ROUTE_NO_PRIMARY);
+	route_statement(&rd, &in, &out);
+	cr_assert_gt(out.index, 0);
+}
+
 Test(route, suspects_come_last)
 {
 	sv[1].suspect = true;
