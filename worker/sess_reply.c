@@ -473,8 +473,12 @@ sess_on_reply(struct sess *s, struct bconn *b, u8 **p, u8 *end)
 			return;
 		case REPLY_EOF: {
 			struct wr w = out_room(s, &o, &ok);
+			u16 status = (u16)(s->status & ~ST_CURSOR_EXISTS);
 
-			pkt_eof_write(&w, b->reply.eof_seq, s->cmd.warnings, (u16)(s->status & ~ST_CURSOR_EXISTS));
+			/* the results of a CALL are never the last; Connector/C looks for that here */
+			if (s->cmd.st.kind == STMT_CALL && !b->reply.last)
+				status |= ST_MORE_RESULTS;
+			pkt_eof_write(&w, b->reply.eof_seq, s->cmd.warnings, status);
 			ok = ok && out_made(s, &o, &w);
 			if (b->reply.last) {
 				reply_done(s, b, &o);
