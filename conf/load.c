@@ -94,6 +94,11 @@ tree_judge(struct conf_tree *t, const struct cfg *previous)
 	secrets_decrypt(t);
 	check_tree(t);
 	check_room(t, &room);
+	/* a file that was cut to nothing must not take everything away at a reload */
+	if (previous != NULL && previous->r->nservers > 0 && t->of[OPT_IN_SERVER].n == 0 &&
+	    t->of[OPT_IN_CLUSTER].n == 0 && t->of[OPT_IN_USER].n == 0)
+		msg_error(t->msgs, (struct conf_pos){.file = t->path},
+			  "no [server], [cluster] or [user] section is left: an empty file is not taken");
 	if (previous == NULL || t->msgs->errors != 0)
 		return;
 	snap_keep_restart(t, previous);
