@@ -236,7 +236,7 @@ sess_ok(struct sess *s, u8 seq)
 	return sess_send(s, buf, w.len);
 }
 
-static bool
+static bool PRINTF(4, 0)
 send_error(struct sess *s, u8 seq, int code, const char *fmt, va_list ap)
 {
 	const struct err_info *e = err_info(code);

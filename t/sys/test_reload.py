@@ -35,14 +35,19 @@ def broken_file(n):
     return text % {"port": m.port, "good": m.conf_text()}, named
 
 
-def hup_refused():
-    """margayctl finds the instance by the file: where that is empty, a signal asks for the reload."""
-    def failed():
-        return m.stat_of(good)["margay"]["counters"]["reloads_failed"]
+def margay_now():
+    """Figures of the instance; the tools find it by a file, and the one under test may be empty."""
     good = m.dir + "/good.conf"
     with open(good, "w") as f:
         f.write(m.conf_text())
     os.chmod(good, 0o644)
+    return m.stat_of(good)["margay"]
+
+
+def hup_refused():
+    """margayctl finds the instance by the file: where that is empty, a signal asks for the reload."""
+    def failed():
+        return margay_now()["counters"]["reloads_failed"]
     before = failed()
     m.proc.send(signal.SIGHUP)
     wait_for(lambda: failed() > before, 10, "the empty file to be refused")
@@ -55,7 +60,7 @@ def test_200_reloads_under_load():
     load = Load(10, lambda i: m.conn(), step).start()
     sizes = []
     for n in range(count):
-        before = m.generation() if n % 20 in (0, 1) else None
+        before = margay_now()["generation"] if n % 20 in (0, 1) else None
         if n % 2:
             text, named = broken_file(n // 2)
             m.write_conf(text)
@@ -69,7 +74,7 @@ def test_200_reloads_under_load():
             m.users.pop("u%d" % ((n + 2) % 6), None)
             m.reload()
         if before is not None:
-            after = m.generation()
+            after = margay_now()["generation"]
             ok(after == before if n % 2 else after > before, "generation %d after %d" % (after, before))
         if n in (count // 4, count - 1):
             load.progress()
