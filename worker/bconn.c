@@ -651,6 +651,8 @@ own_reply(struct bconn *b, u8 **p, u8 *end)
 		memcpy(b->small + b->small_len, start, (size_t)(pass - start));
 		b->small_len += (u32)(pass - start);
 	}
+	if (b->exp_n == 1 && ev != REPLY_MORE && (ev == REPLY_END || b->reply.last) && *p < end)
+		b->in_trouble = true; /* bytes that nobody asked for: not to be taken for the next one's reply */
 	switch (ev) {
 	case REPLY_MORE:
 		return false;

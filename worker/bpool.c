@@ -474,6 +474,13 @@ bpool_give(struct bconn *b)
 void
 bpool_on_ready(struct bconn *b)
 {
+	if (b->in_trouble) {
+		struct wserver *srv = b->srv;
+
+		bconn_close(b, "bytes without a question");
+		rebalance(srv);
+		return;
+	}
 	if (b->state == BCONN_SETUP) {
 		b->srv->nconnecting--;
 		b->deadline = 0;

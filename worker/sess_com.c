@@ -517,7 +517,8 @@ cmd_stream_more(struct sess *s, u8 **p, u8 *end)
 	}
 	struct iovec iov = {start, (size_t)(*p - start)};
 	if (*p > start && !bconn_send(b, &iov, 1, NULL, 0)) {
-		sess_close(s, "server lost while a long statement was being sent");
+		sess_on_backend_lost(s, b, "lost while a long statement was being sent");
+		bconn_close(b, "could not send");
 		return;
 	}
 	if (s->stream_left == 0 && !s->stream_more) {

@@ -430,10 +430,11 @@ reply_broken(struct sess *s, struct bconn *b)
 }
 
 static void
-reply_done(struct sess *s, struct bconn *b, struct out *o)
+reply_done(struct sess *s, struct bconn *b, struct out *o, bool more)
 {
 	bool stream = s->state == SESS_STREAM;
 
+	b->in_trouble |= more; /* bytes that nobody asked for: not to be taken for the next one's reply */
 	bconn_expect_done(b);
 	if (!out_flush(s, o)) {
 		sess_close(s, "write to client failed");
@@ -442,8 +443,8 @@ reply_done(struct sess *s, struct bconn *b, struct out *o)
 	if (b->conn.paused)
 		conn_pause(&b->conn, false);
 	if (stream) {
-		/* an error before the statement was sent to its end: the rest cannot be told from new commands */
-		b->in_trouble = true;
+		/* an error before the statement was sent to its end, of which the server still waits for the rest */
+		bconn_close(b, "refused a statement before its end");
 		sess_close_when_sent(s);
 		return;
 	}
@@ -481,7 +482,7 @@ sess_on_reply(struct sess *s, struct bconn *b, u8 **p, u8 *end)
 			pkt_eof_write(&w, b->reply.eof_seq, s->cmd.warnings, status);
 			ok = ok && out_made(s, &o, &w);
 			if (b->reply.last) {
-				reply_done(s, b, &o);
+				reply_done(s, b, &o, *p < end);
 				return;
 			}
 			break;
@@ -498,7 +499,7 @@ sess_on_reply(struct sess *s, struct bconn *b, u8 **p, u8 *end)
 			ok = ok && on_prepared(s, b, &o);
 			break;
 		case REPLY_END:
-			reply_done(s, b, &o);
+			reply_done(s, b, &o, *p < end);
 			return;
 		case REPLY_INFILE:
 		case REPLY_BAD:
@@ -511,7 +512,7 @@ sess_on_reply(struct sess *s, struct bconn *b, u8 **p, u8 *end)
 			return;
 		}
 		if (ev != REPLY_EOF && b->reply.last) {
-			reply_done(s, b, &o);
+			reply_done(s, b, &o, *p < end);
 			return;
 		}
 	}
