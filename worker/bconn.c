@@ -835,6 +835,7 @@ on_bconn_io(struct ev_io *io, u32 events)
 	size_t n;
 
 	CAST_OBJ(b, io->arg, BCONN_MAGIC);
+	b->w->at_session = b->sess != NULL ? b->sess->id : 0;
 	if (b->state >= BCONN_CLOSING) {
 		if (b->quitting && !conn_read(&b->conn, 0, &p, &end, &n) && b->conn.eof)
 			bconn_gone(b);

@@ -17,8 +17,15 @@ panic_context(char *buf, size_t size)
 {
 	struct worker *w = the_worker;
 
-	if (w != NULL)
-		snprintf(buf, size, "generation %llu, %u sessions", (unsigned long long)w->gen, w->nsess);
+	if (w == NULL)
+		return;
+	struct sess *s = sess_by_id(w, w->at_session);
+	int n = snprintf(buf, size, "generation %llu, %u sessions", (unsigned long long)w->gen, w->nsess);
+
+	if (s != NULL && n > 0 && (size_t)n < size)
+		snprintf(buf + n, size - (size_t)n, ", at session %u %s@%s in state %s, command %s, connection %u", s->id,
+		    s->user, s->addr_text, sess_state_words[s->state], com_word(s->cmd.com),
+		    s->b != NULL ? s->b->thread_id : 0);
 }
 
 static void
@@ -59,30 +66,12 @@ reset_segment(struct worker *w)
 	w->users = shm_worker_users(seg);
 	w->srec = shm_worker_sessions(seg);
 	w->addrs = shm_worker_addrs(seg);
-	for (size_t i = 0; i < shm_nworker_counters; i++)
-		if (shm_worker_counters[i].kind == 'G')
-			*(u64 *)(void *)((u8 *)w->stat + shm_worker_counters[i].off) = 0;
-	for (u32 s = 0; s < seg->max_servers; s++)
-		for (size_t i = 0; i < shm_nserver_counters; i++)
-			if (shm_server_counters[i].kind == 'G')
-				*(u64 *)(void *)((u8 *)&w->sstat[s] + shm_server_counters[i].off) = 0;
-	for (u32 i = 0; i < seg->max_users; i++)
-		w->users[i] = 0;
-	for (u32 i = 0; i < seg->max_addrs; i++) {
-		if (w->addrs[i].hash != 0) /* do not touch pages that were never used */
-			w->addrs[i] = (struct shm_addrcount){0};
-	}
+	shm_worker_reclaim(seg);
 	w->free_rec = malloc(seg->max_sessions * sizeof *w->free_rec);
 	if (w->free_rec == NULL)
 		die(EXIT_SYSTEM, "out of memory");
-	for (u32 i = 0; i < seg->max_sessions; i++) {
-		struct shm_session *r = &w->srec[seg->max_sessions - 1 - i];
-
-		seq_repair(&r->seq);
-		if (r->id != 0)
-			memset((u8 *)r + 8, 0, sizeof *r - 8);
+	for (u32 i = 0; i < seg->max_sessions; i++)
 		w->free_rec[w->nfree_rec++] = seg->max_sessions - 1 - i;
-	}
 	panic_set_sink(seg->panic, sizeof seg->panic);
 	panic_set_context(panic_context);
 	log_set_drop_counter(&w->stat->log_dropped);

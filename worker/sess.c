@@ -411,6 +411,7 @@ sess_new(struct worker *w, int fd, u32 kind)
 		return;
 	}
 	s->rec = w->free_rec[--w->nfree_rec];
+	record_clear(s); /* a dead worker's record is free, not empty */
 	s->id = new_id(w);
 	s->hnext = w->by_id[s->id % SESS_HASH];
 	w->by_id[s->id % SESS_HASH] = s;
@@ -698,6 +699,7 @@ on_sess_io(struct ev_io *io, u32 events)
 	CAST_OBJ(s, io->arg, SESS_MAGIC);
 	if (!io->active)
 		return;
+	s->w->at_session = s->id;
 	if ((events & EV_WRITE) && s->conn.out.head != NULL) {
 		if (!conn_flush(&s->conn)) {
 			sess_close(s, "write to client failed");

@@ -131,6 +131,7 @@ struct worker {
 	struct list wheel[WHEEL_SLOTS];
 	u64 wheel_now; /* tick number */
 	struct list resume; /* sessions with held bytes to look at */
+	u32 at_session; /* whose event is being handled, for a panic text */
 	u32 turn;
 	char version[80]; /* greeting, when not configured */
 	u64 version_until;
