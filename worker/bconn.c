@@ -571,6 +571,7 @@ own_command_ok(struct bconn *b, enum expect e)
 		/* ahead of a statement the account was made when it was sent */
 		if (b->state == BCONN_RESET) {
 			bconn_settings_set(b, b->w->in.empty);
+			b->diag_left = false;
 			bps_clear(b);
 		}
 		b->set_unknown = false;

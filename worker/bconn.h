@@ -68,6 +68,7 @@ struct bconn {
 	struct istr *db;        /* NULL: none */
 	struct settings *set;
 	u16 status;             /* of the last OK or EOF */
+	bool diag_left;         /* warnings or errors of the session before are in its diagnostics area */
 	bool set_unknown;       /* something was changed that is not in set: reset before the pool */
 	struct sess *sess;      /* linked */
 	u32 kills;              /* KILLs under way at the server against this connection */

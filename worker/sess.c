@@ -457,6 +457,7 @@ leave_backend(struct sess *s)
 	if (b == NULL)
 		return;
 	bconn_unlink(b);
+	b->diag_left |= s->diag_open;
 	if (b->exp_n > 0) {
 		b->set_unknown = true;
 		/* a statement that has not come to its end has no reply to wait for */

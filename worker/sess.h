@@ -201,6 +201,13 @@ bool sess_may_let_go(struct sess *s, u64 now);
 u32 sess_lex_mode(const struct sess *s);
 bool cmd_has_word(const struct sess *s, const char *word);
 
+/* Running the statement empties the diagnostics area first; without tables it stays as it is (measured). */
+static inline bool
+stmt_clears_diagnostics(const struct stmt *st)
+{
+	return (st->flags & (STMT_F_TABLES | STMT_F_DML)) != 0 || st->kind == STMT_DDL;
+}
+
 /* sess_ps.c */
 struct ps *ps_get(struct sess *s, u32 id);
 u32 ps_new(struct sess *s, struct istr *text, u16 nparams); /* 0: out of memory */

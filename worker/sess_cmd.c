@@ -262,6 +262,7 @@ ahead_reset(struct ahead *a, struct bconn *b)
 	ahead_com(a, COM_QUERY, BCONN_SETUP_SQL, sizeof BCONN_SETUP_SQL - 1, EXP_SETUP);
 	STAT_ADD(b->w->stat->resets, 1);
 	bconn_settings_set(b, b->w->in.empty);
+	b->diag_left = false;
 	bps_clear(b);
 }
 
@@ -345,7 +346,8 @@ send_ahead(struct sess *s, struct bconn *b, bool own_connection)
 	a.long_prepare = false;
 	a.w = wr_init(a.buf, sizeof a.buf);
 	if (!own_connection) {
-		if (s->cmd.needs_reset)
+		/* the next statement of a session that keeps the connection may ask for diagnostics: not another's */
+		if (s->cmd.needs_reset || (b->diag_left && !stmt_clears_diagnostics(&s->cmd.st)))
 			ahead_reset(&a, b);
 		if (s->cmd.ps != NULL)
 			ahead_prepare(&a, s, b);
@@ -575,6 +577,7 @@ sess_release_backend(struct sess *s)
 	bool learn = s->insert_id_open;
 
 	s->pins &= ~(1ull << PIN_DIAGNOSTICS);
+	b->diag_left |= s->diag_open;
 	s->diag_open = false;
 	sess_record_pin(s);
 	bconn_unlink(b);

@@ -608,15 +608,16 @@ pins_of_diagnostics(struct sess *s, bool err)
 	struct cmd *c = &s->cmd;
 
 	if (c->com == COM_QUERY || c->com == COM_STMT_EXECUTE) {
-		bool clears = (c->st.flags & (STMT_F_TABLES | STMT_F_DML)) != 0 || c->st.kind == STMT_DDL;
+		bool clears = stmt_clears_diagnostics(&c->st);
 		bool asks = (c->st.flags & STMT_F_DIAG) != 0;
 
 		if (err || c->warnings > 0) {
 			s->diag_open = true;
 			s->diag_lost = false;
-		}
-		else if (clears && !asks)
+		} else if (clears && !asks) {
 			s->diag_open = s->diag_lost = false;
+			s->b->diag_left = false;
+		}
 		s->diag_calc = (c->st.flags & STMT_F_CALC_ROWS) != 0;
 	} else if (err) {
 		s->diag_open = true;

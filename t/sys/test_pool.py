@@ -56,12 +56,12 @@ def many_over_few(workers):
     watch = [Watch(s) for s in db]
     load = Load(40, lambda i: m.conn(), mixed_step).start()
     load.progress()
+    wait_for(lambda: min(w.samples for w in watch) > 10, 20, "the servers to be watched")
     load.progress()
     slots = {session_slot(c) for c in load.conns if c}
     eq(load.stop(), [], "errors")
     most = [w.stop() for w in watch]
     ok(max(most) <= USABLE, "connections at the servers: %s of %d" % (most, USABLE))
-    ok(min(w.samples for w in watch) > 10, "the servers were watched")
     note("%d workers: %d steps of 40 clients over at most %s connections" % (workers, load.total, most))
     eq(slots, set(range(workers)), "workers that served clients")
     m.stop()
