@@ -132,10 +132,38 @@ class Proc:
         return self.p.wait()
 
 
+def closed_to_nobody(path):
+    """Root's clone below /root, say: the unprivileged account cannot come to it."""
+    while path != "/":
+        path = os.path.dirname(path)
+        if not os.stat(path).st_mode & 0o001:
+            return True
+    return False
+
+
+_copies = {}
+
+
+def within_reach(path):
+    """path, or a copy of it that the unprivileged account can run: programs alone, scripts with their modules."""
+    if not (path.startswith((BUILD + "/", SRC + "/")) and os.path.isfile(path) and closed_to_nobody(path)):
+        return path
+    d = os.path.dirname(path)
+    if path not in _copies:
+        to = mkdir("reach")
+        names = [n for n in os.listdir(d) if n.endswith(".py")] if path.endswith(".py") else [os.path.basename(path)]
+        for n in names:
+            shutil.copy2(os.path.join(d, n), to)
+            os.chmod(os.path.join(to, n), 0o755)
+            _copies[os.path.join(d, n)] = os.path.join(to, n)
+    return _copies[path]
+
+
 def as_user(argv):
     """argv, run as the unprivileged account if we are root, and killed when this test is."""
     if os.geteuid() != 0:
         return ["setpriv", "--pdeathsig", "KILL"] + argv
+    argv = [within_reach(a) for a in argv]
     return ["setpriv", "--reuid", str(NOBODY), "--regid", str(NOBODY), "--clear-groups",
             "--pdeathsig", "KILL"] + argv
 

@@ -40,14 +40,14 @@ def all_up():
 
 
 def kill_worker(load):
-    pid = rng.choice(m.worker_pids())
-    slot = next(w["slot"] for w in m.stat()["workers"] if w["pid"] == pid)
+    w = rng.choice(wait_for(lambda: [w for w in m.stat()["workers"] if w["alive"]], 20, "a worker"))
+    pid, slot = w["pid"], w["slot"]
     os.kill(pid, signal.SIGKILL)
     return "worker %d" % slot, lambda i, s, text: s == slot
 
 
 def kill_health(load):
-    os.kill(m.health_pid(), signal.SIGKILL)
+    os.kill(wait_for(m.health_pid, 20, "health to have been started again"), signal.SIGKILL)
     return "health", lambda i, s, text: False
 
 

@@ -225,12 +225,12 @@ def test_too_many_open_files():
     m.start(wrap=["prlimit", "--nofile=100:100"])
     m.wait_servers()
     refused_, held = 0, []
-    for _ in range(120):
+    for _ in range(110):
         try:
-            held.append(m.conn(connect_timeout=3))
+            held.append(m.conn(connect_timeout=1))
         except pymysql.err.MySQLError:
             refused_ += 1
-    ok(refused_ > 0, "120 clients fitted into 100 descriptors")
+    ok(refused_ > 0, "110 clients fitted into 100 descriptors")
     for c in held[:5]:
         eq(value(c, "SELECT 1"), 1, "clients that are in")
     for c in held:
