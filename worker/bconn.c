@@ -703,6 +703,29 @@ own_reply_kind(enum expect e)
 	return e == EXP_PREPARE ? REPLY_PREPARE : e == EXP_LEARN ? REPLY_RESULT : REPLY_OK_ONLY;
 }
 
+/* The reset that follows leaves the database as it is: it must be known. */
+static void
+drain_ok(struct bconn *b)
+{
+	struct track_item it;
+	struct pkt_ok ok;
+
+	if (pkt_ok_parse(b->reply.pkt + PKT_HDR, b->reply.pkt_len - PKT_HDR, CAP_SESSION_TRACK, &ok) != 0) {
+		b->in_trouble = true;
+		return;
+	}
+	b->status = ok.status;
+	struct rd r = rd_init(ok.state.p, ok.state.len);
+	while (track_next(&r, &it) == 1) {
+		if (it.type != TRACK_SCHEMA)
+			continue;
+		struct istr *db = it.value.len > 0 ? istr_get(&b->w->in, it.value.p, it.value.len) : NULL;
+
+		bconn_db_set(b, db);
+		istr_put(&b->w->in, db);
+	}
+}
+
 /* The client is gone: its reply is read and dropped. */
 static void
 drain_reply(struct bconn *b, u8 **p, u8 *end)
@@ -717,13 +740,8 @@ drain_reply(struct bconn *b, u8 **p, u8 *end)
 			bconn_close(b, "reply of a statement without client");
 			return;
 		}
-		if (ev == REPLY_OK) {
-			struct pkt_ok ok;
-
-			if (pkt_ok_parse(b->reply.pkt + PKT_HDR, b->reply.pkt_len - PKT_HDR,
-				CAP_SESSION_TRACK, &ok) == 0)
-				b->status = ok.status;
-		}
+		if (ev == REPLY_OK && b->reply.kind != REPLY_STRING)
+			drain_ok(b);
 		if (ev == REPLY_END || b->reply.last) {
 			bconn_expect_done(b);
 			b->set_unknown = true;

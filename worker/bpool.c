@@ -388,6 +388,7 @@ serve(struct bconn *b)
 	struct bpool *bp = b->bp;
 	struct wserver *srv = b->srv;
 
+	bconn_set_state(b, BCONN_IDLE); /* also if it is closed at once: it is counted as connecting no more */
 	if (srv->nwaiting > bp->nwaiting) {
 		struct bpool *longest = longest_waiting(srv);
 
@@ -409,7 +410,6 @@ serve(struct bconn *b)
 		rebalance(srv);
 		return;
 	}
-	bconn_set_state(b, BCONN_IDLE);
 	b->since = ev_now(&b->w->loop);
 	list_push_front(&bp->idle, &b->idle_node);
 	bp->nidle++;

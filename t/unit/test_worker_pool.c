@@ -188,6 +188,35 @@ TEST_WORKER(idle_place_of_another_account)
 	rig_stop();
 }
 
+/* A connection becomes ready for an account that needs it no more, while another account waits for its place. */
+TEST_WORKER(place_of_a_connection_that_nobody_needs_any_more)
+{
+	struct rig_conf conf = {.server = FIVE};
+
+	rig_start(&conf);
+	for (int i = 0; i < 4; i++)
+		rig_write_full(client_login(CAPS_NEW), "BEGIN", NULL, &trx_open);
+	struct peer *c = client_login(CAPS_NEW), *h = client_connect(), *s, *n;
+	client_respond(h, "hashed", "secret", NULL, CAPS_NEW, "mysql_native_password");
+	client_expect_ok(h);
+	client_query(c, write_sql);
+	s = server_up_to_setup(0);
+	client_query(h, write_sql);
+	rig_run();
+	peer_close(c);
+	rig_run();
+	server_ok(s);
+	rig_pass(20);
+	n = server_accept(0);
+	cr_assert_eq(R.w.srv[0].nconnecting, 1);
+	server_greet(n);
+	server_expect_login(n, "hashed", "secret");
+	rig_run();
+	peer_close(n);
+	rig_run();
+	rig_stop();
+}
+
 /* ---- servers that fail ---- */
 
 TEST_WORKER(read_is_retried_when_its_server_dies)
@@ -846,5 +875,31 @@ TEST_WORKER(processlist)
 	list_rows(c, "SHOW PROCESSLIST", "SET", &found);
 	cr_assert(found);
 	answered(s, d);
+	rig_stop();
+}
+
+/* What the statement of a client that left did to the database holds after the reset. */
+TEST_WORKER(client_leaves_while_it_changes_the_database)
+{
+	struct bytes state = {0};
+
+	rig_start(NULL);
+	struct peer *c = client_login(CAPS_NEW);
+	client_com(c, COM_INIT_DB, "one", 3);
+	struct peer *s = server_ready(0);
+	server_expect(s, COM_INIT_DB, "one", 3);
+	peer_close(c);
+	rig_run();
+	bytes_track(&state, TRACK_SCHEMA, NULL, "one");
+	struct pkt_ok ok = {.status = ST_AUTOCOMMIT | ST_SESSION_CHANGED, .state = {state.p, state.len}};
+	server_ok_full(s, &ok);
+	bytes_free(&state);
+	server_expect_reset(s);
+	/* nobody without a database may get it */
+	c = client_login(CAPS_NEW);
+	client_query(c, write_sql);
+	struct peer *s2 = server_ready(0);
+	server_expect_query(s2, write_sql);
+	answered(s2, c);
 	rig_stop();
 }
