@@ -208,17 +208,48 @@ write_value(struct wr *w, const struct setting *v)
 }
 
 bool
-settings_diff(struct wr *w, const struct settings *have, const struct settings *want)
+settings_reach(const struct settings *have, const struct settings *want)
 {
-	u32 i = 0, j = 0;
-	bool first = true;
+	u32 j = 0;
 
-	for (i = 0; i < have->n; i++) {
+	for (u32 i = 0; i < have->n; i++) {
 		while (j < want->n && want->v[j].name != have->v[i].name)
 			j++;
 		if (j == want->n)
 			return false;
 	}
+	return true;
+}
+
+static const struct istr *
+value_of(const struct settings *s, const char *name)
+{
+	for (u32 i = 0; i < s->n; i++)
+		if (strcmp(s->v[i].name->text, name) == 0)
+			return s->v[i].value;
+	return NULL;
+}
+
+bool
+settings_parse_alike(const struct settings *a, const struct settings *b)
+{
+	static const char *const names[] = {"character_set_client", "character_set_connection", "collation_connection",
+	    "old_mode", "sql_mode"};
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		if (value_of(a, names[i]) != value_of(b, names[i]))
+			return false;
+	return true;
+}
+
+bool
+settings_diff(struct wr *w, const struct settings *have, const struct settings *want)
+{
+	u32 i, j;
+	bool first = true;
+
+	if (!settings_reach(have, want))
+		return false;
 	for (i = 0, j = 0; j < want->n; j++) {
 		while (i < have->n && strcmp(have->v[i].name->text, want->v[j].name->text) < 0)
 			i++;

@@ -52,6 +52,10 @@ struct settings *settings_with(struct intern *in, const struct settings *s, stru
 /* May a variable be carried over by SET, and how is its value written? */
 enum sysvar_quote { SYSVAR_NO, SYSVAR_TEXT, SYSVAR_NUMBER, SYSVAR_IGNORE };
 enum sysvar_quote sysvar_lookup(const void *name, size_t len);
+/* Can `have` become `want` by SET alone? Not if it holds names that `want` lacks. */
+bool settings_reach(const struct settings *have, const struct settings *want);
+/* Does a text mean the same under both, whatever else they hold? */
+bool settings_parse_alike(const struct settings *a, const struct settings *b);
 /* Appends what turns `have` into `want`: "a='x',b=3". False: `have` holds names that `want` lacks, so only a
  * reset helps (nothing was written); w->bad on overflow. */
 bool settings_diff(struct wr *w, const struct settings *have, const struct settings *want);

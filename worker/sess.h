@@ -18,6 +18,7 @@ struct ps {
 	u8 *types;             /* last bound by the client, 2 * nparams; NULL: none */
 	bool long_data;        /* COM_STMT_SEND_LONG_DATA on the kept connection */
 	bool cursor;           /* open on the kept connection */
+	bool data_lost;        /* a piece of long data could not be sent: it must not be executed without */
 };
 #define PS_MAX 16382 /* the server's own default for all its clients: max_prepared_stmt_count */
 
@@ -213,6 +214,8 @@ struct ps *ps_get(struct sess *s, u32 id);
 u32 ps_new(struct sess *s, struct istr *text, u16 nparams); /* 0: out of memory */
 void ps_drop(struct sess *s, u32 id);
 void ps_drop_all(struct sess *s);
+void ps_forget_data(struct sess *s, struct ps *p);
+bool ps_settle(struct sess *s, struct ps *ps);
 void ps_mark(struct sess *s, struct ps *p, bool cursor, bool long_data);
 /* Lengths and types of COM_STMT_EXECUTE fit the statement; remembers bound types. */
 bool ps_execute_check(struct sess *s, struct ps *ps, const u8 *body, size_t len);

@@ -218,6 +218,8 @@ cmd_fail(struct sess *s, int code, const char *fmt, ...)
 		ok = silent || sess_error(s, seq, code, "%s", text);
 	}
 	va_end(ap);
+	if (silent && s->cmd.ps != NULL)
+		s->cmd.ps->data_lost = true; /* told when it is executed */
 	bool stream = s->stream_left > 0 || s->stream_more;
 	sess_cmd_clear(s);
 	s->row_count = -1;
@@ -237,7 +239,7 @@ struct ahead {
 	struct wr w;
 	u8 exp[EXP_MAX];
 	u32 n;
-	bool long_prepare;
+	bool sent; /* some of it already */
 	u8 buf[16384]; /* settings of a session with the longest values seen (optimizer_switch) twice */
 };
 
@@ -297,16 +299,25 @@ ahead_state(struct ahead *a, struct bconn *b, struct istr *db, struct settings *
 	}
 }
 
+/* What is collected goes out; more may follow. */
 static void
-ahead_prepare(struct ahead *a, struct sess *s, struct bconn *b)
+ahead_flush(struct ahead *a, struct bconn *b)
 {
-	struct ps *ps = s->cmd.ps;
+	struct iovec iov = {a->buf, a->w.len};
 
-	if (ps == NULL || bps_find(b, ps->text, ps->db, ps->set) != NULL)
-		return;
+	if (a->w.bad || (a->n > 0 && !bconn_send(b, &iov, 1, a->exp, a->n)))
+		b->conn.eof = true;
+	a->sent |= a->n > 0;
+	a->n = 0;
+	a->w = wr_init(a->buf, sizeof a->buf);
+}
+
+/* The statement as the client prepared it, under the settings and in the database of that time: ps_settle has seen
+ * to it that there is a way from these to the session's. */
+static void
+ahead_prepare(struct ahead *a, struct ps *ps, struct bconn *b)
+{
 	ahead_state(a, b, ps->db, ps->set);
-	if (bps_find(b, ps->text, ps->db, ps->set) != NULL)
-		return;
 	STAT_ADD(b->w->stat->prepares_again, 1);
 	istr_put(&b->w->in, b->prep_text);
 	istr_put(&b->w->in, b->prep_db);
@@ -314,12 +325,14 @@ ahead_prepare(struct ahead *a, struct sess *s, struct bconn *b)
 	b->prep_text = istr_ref(ps->text);
 	b->prep_db = istr_ref(ps->db);
 	b->prep_set = settings_ref(ps->set);
-	if (ps->text->len + 64 > sizeof a->buf - a->w.len) {
-		/* too long to go with the rest: sent by itself, after what is collected */
-		a->long_prepare = true;
+	if (ps->text->len + 64 <= sizeof a->buf - a->w.len) {
+		ahead_com(a, COM_STMT_PREPARE, ps->text->text, ps->text->len, EXP_PREPARE);
 		return;
 	}
-	ahead_com(a, COM_STMT_PREPARE, ps->text->text, ps->text->len, EXP_PREPARE);
+	ahead_flush(a, b); /* too long to go with the rest */
+	if (!bconn_send_com(b, COM_STMT_PREPARE, ps->text->text, ps->text->len, EXP_PREPARE))
+		b->conn.eof = true;
+	a->sent = true;
 }
 
 /* May the statement look at LAST_INSERT_ID(), and the connection not have the session's? */
@@ -342,43 +355,33 @@ send_ahead(struct sess *s, struct bconn *b, bool own_connection)
 {
 	struct ahead a;
 
+	struct ps *ps = s->cmd.ps;
+
 	a.n = 0;
-	a.long_prepare = false;
+	a.sent = false;
 	a.w = wr_init(a.buf, sizeof a.buf);
-	if (!own_connection) {
-		/* the next statement of a session that keeps the connection may ask for diagnostics: not another's */
-		if (s->cmd.needs_reset || (b->diag_left && !stmt_clears_diagnostics(&s->cmd.st)))
-			ahead_reset(&a, b);
-		if (s->cmd.ps != NULL)
-			ahead_prepare(&a, s, b);
-		if (!a.long_prepare)
-			ahead_state(&a, b, s->db, s->set);
-	} else if (s->cmd.ps != NULL) {
-		ahead_prepare(&a, s, b);
-		if (!a.long_prepare)
-			ahead_state(&a, b, s->db, s->set);
-	}
+	/* A kept connection is as the session is, and is never reset: it may be in a transaction.
+	 * Others: the next statement of a session that keeps the connection may ask for diagnostics, not another's. */
+	if (!own_connection &&
+	    (s->cmd.needs_reset || (b->diag_left && !stmt_clears_diagnostics(&s->cmd.st)) ||
+		!settings_reach(b->set, s->set)))
+		ahead_reset(&a, b);
+	if (ps != NULL && bps_find(b, ps->text, ps->db, ps->set) == NULL)
+		ahead_prepare(&a, ps, b);
+	if (!own_connection || ps != NULL)
+		ahead_state(&a, b, s->db, s->set);
 	if (wants_insert_id(s)) {
 		char sql[64];
 		int n = snprintf(sql, sizeof sql, "SET last_insert_id=%llu", (unsigned long long)s->insert_id);
 
 		ahead_com(&a, COM_QUERY, sql, (size_t)n, EXP_INSERT_ID);
 	}
-	if (a.n == 0 && !a.long_prepare)
+	if (a.n == 0 && !a.sent)
 		return false;
 	if (!cmd_save(s))
 		return true;
 	b->hold_cmd = true;
-	struct iovec iov = {a.buf, a.w.len};
-	if (a.w.bad || (a.n > 0 && !bconn_send(b, &iov, 1, a.exp, a.n)))
-		b->conn.eof = true;
-	if (a.long_prepare) {
-		const struct istr *t = s->cmd.ps->text;
-
-		if (t->len + 1 >= PKT_MAX_BODY ||
-		    !bconn_send_com(b, COM_STMT_PREPARE, t->text, t->len, EXP_PREPARE))
-			b->conn.eof = true;
-	}
+	ahead_flush(&a, b);
 	if (b->conn.eof) {
 		sess_on_backend_lost(s, b, "statement could not be prepared for");
 		bconn_close(b, "could not send");
@@ -659,8 +662,15 @@ cmd_dispatch(struct sess *s)
 		cmd_fail(s, ERR_REFUSED, "the diagnostics of the statement before were given up with its connection");
 		return;
 	}
+	bool settled = s->cmd.ps == NULL || ps_settle(s, s->cmd.ps);
+	if (!settled && (s->b == NULL || s->pins != 1u << PIN_DIAGNOSTICS)) {
+		cmd_fail(s, ERR_REFUSED,
+		    "the statement was prepared under another sql_mode or character set, and cannot be prepared so "
+		    "again on the connection that the session keeps");
+		return;
+	}
 	if (s->b != NULL) {
-		if (kept_still_fits(s)) {
+		if (settled && kept_still_fits(s)) {
 			s->cmd.why = ROUTE_PINNED;
 			s->cmd.read = false;
 			s->cmd.to_primary =
@@ -671,6 +681,10 @@ cmd_dispatch(struct sess *s)
 		if ((s->diag_open || s->diag_calc) && (s->cmd.st.flags & (STMT_F_TABLES | STMT_F_DML)) == 0)
 			s->diag_lost = true; /* this one leaves them, but cannot run there */
 		sess_release_backend(s);
+		if (!settled) {
+			cmd_dispatch(s); /* without that connection there is more freedom */
+			return;
+		}
 	}
 	if ((s->cmd.st.flags & asks) != 0 && diagnostics_elsewhere(s))
 		return;

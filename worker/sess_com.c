@@ -259,6 +259,14 @@ com_stmt(struct sess *s, const u8 *body, size_t len)
 	}
 	c->ps_id = id;
 	c->st = ps->text->st;
+	if (ps->data_lost && (c->com == COM_STMT_EXECUTE || c->com == COM_STMT_RESET)) {
+		ps_forget_data(s, ps);
+		if (c->com == COM_STMT_EXECUTE)
+			cmd_fail(s, ERR_STATE_LOST, "data sent for statement %u before", id);
+		else
+			local_ok(s);
+		return;
+	}
 	if (c->com == COM_STMT_RESET && !ps->long_data && !ps->cursor) {
 		local_ok(s);
 		return;

@@ -48,6 +48,20 @@ ps_mark(struct sess *s, struct ps *p, bool cursor, bool long_data)
 	s->pins |= (u64)(s->ncursors > 0) << PIN_CURSOR | (u64)(s->nlong_data > 0) << PIN_LONG_DATA;
 }
 
+/* Cursor and long data go with the connection's own copy of the statement. */
+void
+ps_forget_data(struct sess *s, struct ps *p)
+{
+	if ((p->cursor || p->long_data) && s->b != NULL) {
+		struct bps *b = bps_find(s->b, p->text, p->db, p->set);
+
+		if (b != NULL)
+			bps_drop(s->b, b);
+	}
+	p->data_lost = false;
+	ps_mark(s, p, false, false);
+}
+
 void
 ps_drop(struct sess *s, u32 id)
 {
@@ -55,14 +69,7 @@ ps_drop(struct sess *s, u32 id)
 
 	if (p == NULL)
 		return;
-	if ((p->cursor || p->long_data) && s->b != NULL) {
-		/* the cursor is closed with the statement: the connection's own copy goes too */
-		struct bps *b = bps_find(s->b, p->text, p->db, p->set);
-
-		if (b != NULL)
-			bps_drop(s->b, b);
-	}
-	ps_mark(s, p, false, false);
+	ps_forget_data(s, p);
 	istr_put(&s->w->in, p->text);
 	istr_put(&s->w->in, p->db);
 	settings_put(&s->w->in, p->set);
@@ -98,6 +105,23 @@ ps_execute_check(struct sess *s, struct ps *ps, const u8 *body, size_t len)
 	if (ps->types == NULL)
 		return false;
 	memcpy(ps->types, x.types, x.types_len);
+	return true;
+}
+
+/* Statements are prepared again under the settings that they were prepared with, and then run under the session's.
+ * Where no SET leads from the one to the other, or on a kept connection back, the statement takes on the session's
+ * settings, if its text means the same under them; if not: false. */
+bool
+ps_settle(struct sess *s, struct ps *ps)
+{
+	if (ps->set == s->set || (s->b != NULL && bps_find(s->b, ps->text, ps->db, ps->set) != NULL))
+		return true;
+	if (settings_reach(ps->set, s->set) && (s->b == NULL || settings_reach(s->set, ps->set)))
+		return true;
+	if (!settings_parse_alike(ps->set, s->set))
+		return false;
+	settings_put(&s->w->in, ps->set);
+	ps->set = settings_ref(s->set);
 	return true;
 }
 

@@ -539,3 +539,164 @@ TEST_WORKER(cursor_and_long_data_survive_other_statements)
 	cr_assert_eq(client_sess(c)->pins, 0);
 	rig_stop();
 }
+
+static struct peer *
+set_variable(struct peer *c, struct peer *s, const char *sql_text, const char *name, const char *value, u16 status)
+{
+	struct bytes state = {0};
+
+	client_query(c, sql_text);
+	if (s == NULL)
+		s = server_ready(0);
+	server_expect_query(s, sql_text);
+	bytes_track(&state, TRACK_SYSVAR, name, value);
+	struct pkt_ok ok = {.status = (u16)(status | ST_SESSION_CHANGED), .state = {state.p, state.len}};
+	server_ok_full(s, &ok);
+	bytes_free(&state);
+	client_expect_ok(c);
+	return s;
+}
+
+/* Prepared before a variable was set, executed first in a transaction after it: to go back to the settings of then
+ * would take a reset, and that would roll back. */
+TEST_WORKER(execute_in_a_transaction_after_a_setting)
+{
+	const struct pkt_ok trx = {.status = ST_AUTOCOMMIT | ST_IN_TRANS};
+	struct peer *c, *s = NULL, *p;
+	u8 body[64];
+
+	for (int mode = 0; mode < 2; mode++) {
+		rig_start(NULL);
+		s = NULL;
+		c = client_login(CAPS_NEW);
+		u32 id = prepare(c, sql, &s, 1, 77, 1);
+		p = set_variable(c, NULL, mode ? "SET sql_mode='ANSI'" : "SET time_zone='+01:00'", mode ? "sql_mode" : "time_zone",
+		    mode ? "ANSI" : "+01:00", ST_AUTOCOMMIT);
+		rig_write_full(c, "BEGIN", p, &trx);
+		size_t n = execute_body(body, id, true, 5, 0);
+		client_com(c, COM_STMT_EXECUTE, body, n);
+		if (mode == 0) {
+			answer_prepare(p, 9, 1);
+			expect_execute(p, 9, true, 5);
+			server_row_for(p, c, ST_AUTOCOMMIT | ST_IN_TRANS, 0);
+		} else {
+			/* under the other mode the text may mean something else */
+			client_expect_err(c, 1235, "prepared under another sql_mode");
+			peer_expect_silence(p);
+		}
+		rig_write(c, "COMMIT", p);
+		if (mode == 1) {
+			/* outside of it there is a way */
+			client_com(c, COM_STMT_EXECUTE, body, n);
+			server_expect_query(s, "SET sql_mode='ANSI'");
+			server_ok(s);
+			expect_execute(s, 77, true, 5);
+			server_row_for(s, c, ST_AUTOCOMMIT, 0);
+		}
+		rig_stop();
+	}
+}
+
+/* The session's settings cannot be reached from those of the connection: the reset comes before the PREPARE. */
+TEST_WORKER(prepared_again_after_a_reset)
+{
+	struct peer *c, *d, *s = NULL;
+
+	rig_start(NULL);
+	c = client_login(CAPS_NEW);
+	d = client_login(CAPS_NEW);
+	static const char ins[] = "INSERT INTO t VALUES (?)";
+	u32 id = prepare(c, ins, &s, 0, 77, 1);
+	set_variable(d, s, "SET time_zone='+01:00'", "time_zone", "+01:00", ST_AUTOCOMMIT);
+	/* the statement is there, but the connection must be reset for c, which drops it */
+	execute(c, id, true, 5);
+	server_expect_reset(s);
+	server_expect(s, COM_STMT_PREPARE, ins, sizeof ins - 1);
+	struct bytes b = {0};
+	bytes_prepared(&b, 78, 1, 0, CAPS_NEW);
+	peer_send(s, b.p, b.len);
+	bytes_free(&b);
+	expect_execute(s, 78, true, 5);
+	server_ok(s);
+	client_expect_ok(c);
+	rig_stop();
+}
+
+/* A long text is prepared in the database of then, and executed in that of now. */
+TEST_WORKER(long_text_is_executed_in_the_session_s_database)
+{
+	struct peer *c, *s = NULL;
+	char *text = malloc(40001);
+	struct bytes b = {0}, state = {0};
+
+	rig_start(NULL);
+	c = client_login(CAPS_NEW);
+	memset(text, ' ', 40000);
+	memcpy(text, "INSERT INTO t VALUES (?)", 24);
+	text[40000] = '\0';
+	for (int i = 0; i < 2; i++) {
+		const char *db = i == 0 ? "one" : "two";
+
+		client_com(c, COM_INIT_DB, db, 3);
+		if (s == NULL)
+			s = server_ready(0);
+		server_expect(s, COM_INIT_DB, db, 3);
+		bytes_track(&state, TRACK_SCHEMA, NULL, db);
+		struct pkt_ok ok = {.status = ST_AUTOCOMMIT | ST_SESSION_CHANGED, .state = {state.p, state.len}};
+		server_ok_full(s, &ok);
+		bytes_free(&state);
+		client_expect_ok(c);
+		if (i == 0)
+			prepare(c, text, &s, 0, 77, 1);
+	}
+	server_gone(s);
+	execute(c, 1, true, 5);
+	s = server_ready(0);
+	server_expect(s, COM_INIT_DB, "one", 3);
+	server_ok(s);
+	server_expect(s, COM_STMT_PREPARE, text, 40000);
+	bytes_prepared(&b, 8, 1, 0, CAPS_NEW);
+	peer_send(s, b.p, b.len);
+	bytes_free(&b);
+	server_expect(s, COM_INIT_DB, "two", 3);
+	server_ok(s);
+	expect_execute(s, 8, true, 5);
+	server_ok(s);
+	client_expect_ok(c);
+	free(text);
+	rig_stop();
+}
+
+/* Long data has no reply: that it could not be sent is told by the EXECUTE, which must not run without it. */
+TEST_WORKER(long_data_that_could_not_be_sent)
+{
+	struct peer *c, *s = NULL;
+	u8 body[64];
+
+	rig_start(NULL);
+	c = client_login(CAPS_NEW);
+	static const char ins[] = "INSERT INTO t VALUES (?)";
+	u32 id = prepare(c, ins, &s, 0, 77, 1);
+	server_gone(s);
+	rig_server_down(0);
+	wr32(body, id);
+	memcpy(body + 4, "\0\0chunk", 7);
+	client_com(c, COM_STMT_SEND_LONG_DATA, body, 11);
+	peer_expect_silence(c);
+	rig_server_up(0);
+	rig_pass(1500);
+	execute(c, id, true, 5);
+	client_expect_err(c, 2013, "data sent for statement 1 before");
+	/* from the beginning */
+	execute(c, id, true, 5);
+	s = server_ready(0);
+	server_expect(s, COM_STMT_PREPARE, ins, sizeof ins - 1);
+	struct bytes b = {0};
+	bytes_prepared(&b, 78, 1, 0, CAPS_NEW);
+	peer_send(s, b.p, b.len);
+	bytes_free(&b);
+	expect_execute(s, 78, true, 5);
+	server_ok(s);
+	client_expect_ok(c);
+	rig_stop();
+}
