@@ -1,4 +1,4 @@
-/* worker/bconn.c: connections to servers: connecting, login, what is expected on them, and their end. Owns
+/* worker/bconn.c: connections to servers: connecting, what is expected on them, and their end. Owns
  * struct bconn and is the one writer of its state. Runs in a worker; resolves no names (health does).
  */
 #include <errno.h>
@@ -7,12 +7,10 @@
 #include <unistd.h>
 #include "base/str.h"
 #include "proto/auth.h"
-#include "proto/handshake.h"
 #include "proto/packet.h"
 #include "worker/sess.h"
 
 #define QUIT_NS (1000 * MS_NS) /* for the server to take its leave; it usually takes microseconds */
-#define LOGIN_PACKET_MAX 65536 /* greetings, OK and ERR packets of a login are far smaller */
 
 static void on_bconn_io(struct ev_io *io, u32 events);
 
@@ -349,193 +347,6 @@ bconn_expect_done(struct bconn *b)
 	b->reply_open = false;
 }
 
-/* ---- login ---- */
-
-static void
-login_failed(struct bconn *b, int code, const char *text)
-{
-	struct wserver *srv = b->srv;
-	struct worker *w = b->w;
-
-	STAT_ADD(w->sstat[srv->id].connect_errors, 1);
-	log_limited(LOG_WARN_, "server %s: %s after %llu ms: %s", srv->name, err_text(code),
-	    (unsigned long long)((ev_now(&w->loop) - b->connect_started) / MS_NS), text);
-	if (code != ERR_BACKEND_AUTH) {
-		srv->suspect_until = ev_now(&w->loop) + SUSPECT_NS;
-		chan_ring(w->health_bell);
-	}
-	struct bpool *bp = b->bp;
-	bool pool_job = b->job == BJOB_POOL;
-	char copy[320];
-
-	str_copy(copy, sizeof copy, text);
-	bconn_close(b, NULL);
-	if (pool_job)
-		bpool_on_failure(bp, code, copy);
-}
-
-void
-bconn_timeout(struct bconn *b)
-{
-	login_failed(b, ERR_CONNECT, "connect_timeout");
-}
-
-static void
-login_failed_err(struct bconn *b, int code, const u8 *body, size_t len)
-{
-	struct pkt_err e;
-	char text[300];
-
-	if (pkt_err_parse(body, len, &e) != 0)
-		str_copy(text, sizeof text, "malformed error packet");
-	else
-		snprintf(text, sizeof text, "error %u: %.*s", e.code, (int)MIN(e.text.len, 240),
-		    (const char *)e.text.p);
-	if (b->state == BCONN_AUTH && e.code != 1045 && e.code != 1698)
-		code = ERR_CONNECT;
-	login_failed(b, code, text);
-}
-
-static void
-send_login(struct bconn *b, const struct hs_greeting *g)
-{
-	u8 buf[512], token[20];
-	struct wr w = wr_init(buf, sizeof buf);
-	const char *user = b->bp->backend_user->text;
-	struct hs_response r = {
-	    .caps = (CAP_LONG_FLAG | CAP_PROTOCOL_41 | CAP_TRANSACTIONS | CAP_SECURE_CONNECTION |
-	                CAP_PLUGIN_AUTH | CAP_SESSION_TRACK | CAP_DEPRECATE_EOF | b->bp->caps),
-	    .max_packet = 1u << 30,
-	    .charset = b->bp->collation,
-	    .user = {(const u8 *)user, strlen(user)},
-	    .plugin = {(const u8 *)"mysql_native_password", 21},
-	};
-
-	r.caps &= g->caps | CAP_SECURE_CONNECTION | CAP_FOUND_ROWS;
-	if (b->has_password) {
-		auth_native_token(b->stage1, b->scramble, token);
-		r.auth = (struct slice){token, sizeof token};
-	}
-	hs_response_write(&w, 1, &r);
-	bconn_set_state(b, BCONN_AUTH);
-	if (w.bad || !conn_write(&b->conn, buf, w.len))
-		login_failed(b, ERR_CONNECT, "login could not be sent");
-}
-
-static void
-on_greeting(struct bconn *b, const u8 *body, size_t len)
-{
-	struct hs_greeting g;
-	int rc = hs_greeting_parse(body, len, &g);
-
-	if (rc == ERR_CONNECT) {
-		login_failed_err(b, ERR_CONNECT, body, len);
-		return;
-	}
-	if (rc != 0 || (g.caps & (CAP_PROTOCOL_41 | CAP_SECURE_CONNECTION)) != (CAP_PROTOCOL_41 | CAP_SECURE_CONNECTION)) {
-		login_failed(b, ERR_BACKEND_PROTO, "greeting not understood");
-		return;
-	}
-	if ((g.caps & CAP_DEPRECATE_EOF) == 0 || (g.caps & CAP_SESSION_TRACK) == 0) {
-		login_failed(b, ERR_BACKEND_PROTO,
-		    "server lacks DEPRECATE_EOF or SESSION_TRACK: MariaDB 10.2 or MySQL 5.7 is needed");
-		return;
-	}
-	b->thread_id = g.thread_id;
-	memcpy(b->scramble, g.scramble, sizeof b->scramble);
-	__atomic_store_n(&shm_pool_cells(b->w->pool, b->srv->pool_slot)[b->cell].thread_id,
-	    (u64)g.thread_id, __ATOMIC_RELEASE);
-	send_login(b, &g);
-}
-
-static void
-logged_in(struct bconn *b)
-{
-	struct worker *w = b->w;
-
-	bconn_set_state(b, BCONN_SETUP);
-	shm_hist_add(&w->seg->hist[SHM_HIST_connect], ev_now(&w->loop) - b->connect_started);
-	STAT_ADD(w->sstat[b->srv->id].connects, 1);
-	if (b->job == BJOB_KILL) {
-		char sql[64];
-		int n = snprintf(sql, sizeof sql, "KILL %s %u", b->kill_query ? "QUERY" : "CONNECTION",
-		    b->kill_thread);
-
-		bconn_send_com(b, COM_QUERY, sql, (size_t)n, EXP_KILL);
-		return;
-	}
-	bconn_send_com(b, COM_QUERY, BCONN_SETUP_SQL, sizeof BCONN_SETUP_SQL - 1, EXP_SETUP);
-}
-
-static void
-on_auth_switch(struct bconn *b, const u8 *body, size_t len, u8 seq)
-{
-	struct slice plugin, data;
-	u8 buf[PKT_HDR + 20];
-	size_t n = 0;
-
-	if (hs_auth_switch_parse(body, len, &plugin, &data) != 0 ||
-	    !slice_eq(plugin.p, plugin.len, "mysql_native_password", 21) || data.len < 20) {
-		char text[128];
-
-		snprintf(text, sizeof text, "server asks for %.*s, which is not supported yet",
-		    (int)MIN(plugin.len, 60), (const char *)plugin.p);
-		login_failed(b, ERR_BACKEND_AUTH, text);
-		return;
-	}
-	memcpy(b->scramble, data.p, 20);
-	if (b->has_password) {
-		auth_native_token(b->stage1, b->scramble, buf + PKT_HDR);
-		n = 20;
-	}
-	wr24(buf, (u32)n);
-	buf[3] = (u8)(seq + 1);
-	if (!conn_write(&b->conn, buf, PKT_HDR + n))
-		login_failed(b, ERR_CONNECT, "login could not be sent");
-}
-
-static void
-on_login_packet(struct bconn *b, const u8 *body, size_t len, u8 seq)
-{
-	if (b->state == BCONN_GREETING) {
-		on_greeting(b, body, len);
-		return;
-	}
-	if (len == 0)
-		login_failed(b, ERR_BACKEND_PROTO, "empty packet during login");
-	else if (body[0] == 0x00)
-		logged_in(b);
-	else if (body[0] == 0xff)
-		login_failed_err(b, ERR_BACKEND_AUTH, body, len);
-	else if (body[0] == 0xfe)
-		on_auth_switch(b, body, len, seq);
-	else
-		login_failed(b, ERR_BACKEND_AUTH, "server asks for an authentication step that is not supported");
-}
-
-static void
-login_data(struct bconn *b, u8 **p, u8 *end)
-{
-	while (b->state == BCONN_GREETING || b->state == BCONN_AUTH) {
-		size_t have = (size_t)(end - *p);
-		u32 len;
-
-		if (have < PKT_HDR)
-			return;
-		len = rd24(*p);
-		if (len > LOGIN_PACKET_MAX) {
-			login_failed(b, ERR_BACKEND_PROTO, "not a MySQL server, or out of step");
-			return;
-		}
-		if (have < PKT_HDR + len)
-			return;
-		u8 *pkt = *p;
-
-		*p += PKT_HDR + len;
-		on_login_packet(b, pkt + PKT_HDR, len, pkt[3]);
-	}
-}
-
 /* ---- replies to what was sent on our own account ---- */
 
 static void
@@ -610,7 +421,7 @@ own_command_err(struct bconn *b, enum expect e)
 		return;
 	}
 	if (b->state == BCONN_SETUP) {
-		login_failed(b, ERR_BACKEND_PROTO, text);
+		bconn_login_failed(b, ERR_BACKEND_PROTO, text);
 		return;
 	}
 	struct sess *s = b->sess;
@@ -758,7 +569,7 @@ bconn_data(struct bconn *b, u8 **p, u8 *end)
 		if (b->state == BCONN_GREETING || b->state == BCONN_AUTH) {
 			u8 *before = *p;
 
-			login_data(b, p, end);
+			bconn_login_data(b, p, end);
 			if (*p == before || *p == end)
 				return;
 			continue;
@@ -814,11 +625,11 @@ lost(struct bconn *b)
 
 	snprintf(text, sizeof text, "%s", b->conn.err != 0 ? strerror(b->conn.err) : "closed by the server");
 	if (b->state <= BCONN_SETUP && b->exp_n == 0) {
-		login_failed(b, ERR_CONNECT, text);
+		bconn_login_failed(b, ERR_CONNECT, text);
 		return;
 	}
 	if (b->state == BCONN_SETUP && b->job == BJOB_POOL) {
-		login_failed(b, ERR_CONNECT, text);
+		bconn_login_failed(b, ERR_CONNECT, text);
 		return;
 	}
 	if (b->state != BCONN_IDLE && b->job == BJOB_POOL) {
@@ -839,7 +650,7 @@ on_connected(struct bconn *b)
 	if (getsockopt(b->conn.io.fd, SOL_SOCKET, SO_ERROR, &e, &len) != 0)
 		e = errno;
 	if (e != 0) {
-		login_failed(b, ERR_CONNECT, strerror(e));
+		bconn_login_failed(b, ERR_CONNECT, strerror(e));
 		return;
 	}
 	bconn_set_state(b, BCONN_GREETING);

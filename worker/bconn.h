@@ -106,7 +106,6 @@ struct bconn *bconn_kill(struct bconn *target, struct sess *creds, bool query_on
 void bconn_set_state(struct bconn *b, enum bconn_state s);
 void bconn_close(struct bconn *b, const char *why);
 void bconn_gone(struct bconn *b);    /* closes at once what was being closed */
-void bconn_timeout(struct bconn *b); /* login took longer than connect_timeout */
 bool bconn_send(struct bconn *b, const struct iovec *iov, int n, const u8 *exp, u32 nexp);
 bool bconn_send_com(struct bconn *b, u8 com, const void *arg, size_t len, enum expect e);
 void bconn_link(struct bconn *b, struct sess *s);
@@ -117,6 +116,12 @@ void bconn_db_set(struct bconn *b, struct istr *db);
 /* The tracker settings that every connection gets, and gets again after a reset. */
 #define BCONN_SETUP_SQL                                                                            \
 	"SET session_track_system_variables='*',session_track_state_change=ON,session_track_schema=ON"
+
+/* bconn_login.c: from the greeting to the first OK */
+void bconn_login_data(struct bconn *b, u8 **p, u8 *end);
+/* Says why in the log, to those who wait, and closes. */
+void bconn_login_failed(struct bconn *b, int code, const char *text);
+void bconn_timeout(struct bconn *b); /* login took longer than connect_timeout */
 
 /* bps: prepared statements of a connection */
 struct bps *bps_find(struct bconn *b, const struct istr *text, const struct istr *db,

@@ -180,6 +180,13 @@ void login_greet(struct sess *s);
 void login_packet(struct sess *s, const u8 *body, size_t len, u8 seq);
 void login_finish(struct sess *s, bool ok);
 void login_counts_drop(struct sess *s);
+void login_admit(struct sess *s);
+
+/* sess_auth.c: ends in login_admit, or in an error and the end of the session. token: what came with the handshake
+ * response or COM_CHANGE_USER for `plugin` (len 0: mysql_native_password). */
+void auth_begin(struct sess *s, struct slice plugin, struct slice token);
+/* The client's next packet in state SWITCH. */
+void auth_more(struct sess *s, const u8 *body, size_t len);
 
 /* sess_cmd.c */
 void cmd_packet(struct sess *s, const u8 *pkt, size_t len);

@@ -1,5 +1,4 @@
-/* worker/sess_login.c: greeting, handshake response, mysql_native_password, and the limits that a client must
- * pass. Runs in a worker.
+/* worker/sess_login.c: greeting, handshake response, and the limits that a client must pass. Runs in a worker.
  */
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -247,45 +246,6 @@ login_greet(struct sess *s)
 
 /* ---- the response ---- */
 
-static void
-denied(struct sess *s, bool with_password)
-{
-	struct worker *w = s->w;
-
-	STAT_ADD(w->stat->logins_failed, 1);
-	log_limited(LOG_WARN_, "login refused: user %s from %s (using password: %s)", s->user, s->addr_text,
-	    with_password ? "YES" : "NO");
-	char host[56];
-	str_copy(host, sizeof host, s->addr_text);
-	char *colon = strrchr(host, ':');
-	if (colon != NULL)
-		*colon = '\0';
-	sess_error_close(s, s->next_seq, ERR_ACCESS, "Access denied for user '%s'@'%s' (using password: %s)",
-	    s->user, s->addr_family == 1 ? "localhost" : host, with_password ? "YES" : "NO");
-}
-
-/* Checks the answer to the scramble; learns SHA1(password), which logs in at the servers. */
-static bool
-check_password(struct sess *s, const struct cfg_user *u, struct slice token)
-{
-	const char *pw = cfg_secret_text(&s->w->cfg, u->password);
-	u8 stage2[20];
-
-	if (pw[0] == '\0') {
-		s->has_password = false;
-		return token.len == 0;
-	}
-	if (token.len != 20)
-		return false;
-	s->has_password = true;
-	if (pw[0] == '*' && strlen(pw) == 41 && auth_hash_parse(pw, stage2) == 0)
-		return auth_native_check(token.p, stage2, s->scramble, s->stage1);
-	auth_native_stage1(pw, strlen(pw), s->stage1);
-	auth_native_stage2(s->stage1, stage2);
-	u8 stage1[20];
-	return auth_native_check(token.p, stage2, s->scramble, stage1);
-}
-
 static bool
 user_limit(struct sess *s, const struct cfg_user *u)
 {
@@ -344,14 +304,15 @@ login_finish(struct sess *s, bool ok)
 		sess_resume(s);
 }
 
-static void
-authenticated(struct sess *s, struct slice token)
+/* The client is who it says: may it come from there, and is there room for it? */
+void
+login_admit(struct sess *s)
 {
 	struct worker *w = s->w;
 	const struct cfg_user *u = sess_user(s);
 
-	if (u == NULL || !check_password(s, u, token)) {
-		denied(s, token.len > 0);
+	if (u == NULL) {
+		sess_close(s, "user is no longer configured");
 		return;
 	}
 	if (!cfg_net_allows(&w->cfg, u, s->addr_family, s->addr)) {
@@ -413,23 +374,7 @@ login_response(struct sess *s, const u8 *body, size_t len)
 			return;
 		}
 	}
-	if ((r.caps & CAP_PLUGIN_AUTH) != 0 && r.plugin.len > 0 &&
-	    !slice_eq(r.plugin.p, r.plugin.len, "mysql_native_password", 21)) {
-		u8 buf[128];
-		struct wr w = wr_init(buf, sizeof buf);
-
-		if (auth_scramble_new(s->scramble) != 0) {
-			sess_close(s, "no random numbers");
-			return;
-		}
-		hs_auth_switch_write(&w, s->next_seq, "mysql_native_password", s->scramble);
-		AZ(w.bad);
-		sess_set_state(s, SESS_SWITCH);
-		if (!sess_send(s, buf, w.len))
-			sess_close(s, "write to client failed");
-		return;
-	}
-	authenticated(s, r.auth);
+	auth_begin(s, (r.caps & CAP_PLUGIN_AUTH) != 0 ? r.plugin : (struct slice){NULL, 0}, r.auth);
 }
 
 void
@@ -445,5 +390,5 @@ login_packet(struct sess *s, const u8 *body, size_t len, u8 seq)
 	if (s->state == SESS_LOGIN)
 		login_response(s, body, len);
 	else
-		authenticated(s, (struct slice){body, len});
+		auth_more(s, body, len);
 }
