@@ -26,6 +26,7 @@ struct cls {
 	bool select_calls; /* CREATE TABLE: look at calls from the first SELECT on */
 	bool kill;         /* KILL occurs where it would run */
 	bool kill_plain;   /* ... and it is KILL with a number */
+	bool denied;       /* for another reason than ROUTE_STATE, though that may have been the first */
 	bool bad;          /* TOK_BAD was met */
 };
 
@@ -74,6 +75,7 @@ tok_is_name(const struct tok *t)
 static inline void
 cls_deny(struct cls *c, enum route_reason why)
 {
+	c->denied |= why != ROUTE_STATE;
 	if (c->why == ROUTE_NONE)
 		c->why = why;
 }

@@ -40,6 +40,7 @@ struct tok {
 			*/
 #define LEX_S_HINT_PRIMARY 2u /* comment: margay: primary */
 #define LEX_S_HINT_REPLICA 4u
+#define LEX_S_HINT_SERVER  8u /* comment: margay: server=NAME: hint_off, hint_len */
 
 struct lex {
 	const u8 *text, *cur, *end;
@@ -47,6 +48,8 @@ struct lex {
 			       decimal point */
 	u32 mode;           /* LEX_* of parser/stmt.h, LEX_SKIP_VERSIONED */
 	u32 seen;           /* LEX_S_* */
+	u32 hint_off, hint_len; /* the name in the last server=NAME */
+	u32 mask_off;       /* of the ! of the first MyCat hint that a server would run; 0: none */
 	u32 versioned;      /* executable comments that some servers run and others skip */
 	bool in_code;       /* inside an executable comment */
 	bool after_point;

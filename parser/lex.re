@@ -100,24 +100,101 @@ starts_with(const u8 **p_r, const u8 *end, const char *word)
 	return true;
 }
 
-/* p..end is the inside of a comment: margay: primary, margay: replica. */
+/* margay: primary, margay: replica, margay: server=NAME, behind the colon. */
 static u32
-comment_hint(const u8 *p, const u8 *end)
+margay_hint(struct lex *l, const u8 *p, const u8 *end)
+{
+	const u8 *name;
+	u32 hint = 0;
+
+	if (starts_with(&p, end, "primary"))
+		hint = LEX_S_HINT_PRIMARY;
+	else if (starts_with(&p, end, "replica"))
+		hint = LEX_S_HINT_REPLICA;
+	if (hint)
+		return skip_space(p, end) == end ? hint : 0;
+	if (!starts_with(&p, end, "server"))
+		return 0;
+	p = skip_space(p, end);
+	if (p >= end || *p++ != '=')
+		return 0;
+	name = p = skip_space(p, end);
+	while (p < end && *p > ' ')
+		p++;
+	if (p == name || skip_space(p, end) != end)
+		return 0;
+	l->hint_off = (u32)(name - l->text);
+	l->hint_len = (u32)(p - name);
+	return LEX_S_HINT_SERVER;
+}
+
+/* MyCat's: mycat:db_type=master, mycat:db_type=slave; its colon may be # or - as well. */
+static u32
+mycat_hint(const u8 *p, const u8 *end)
 {
 	u32 hint = 0;
 
+	if (!starts_with(&p, end, "mycat") || p >= end || (*p != ':' && *p != '#' && *p != '-'))
+		return 0;
+	p = skip_space(p + 1, end);
+	if (!starts_with(&p, end, "db_type"))
+		return 0;
 	p = skip_space(p, end);
+	if (p >= end || *p++ != '=')
+		return 0;
+	p = skip_space(p, end);
+	if (starts_with(&p, end, "master"))
+		hint = LEX_S_HINT_PRIMARY;
+	else if (starts_with(&p, end, "slave"))
+		hint = LEX_S_HINT_REPLICA;
+	return skip_space(p, end) == end ? hint : 0;
+}
+
+/* p..end is the inside of a comment, without the ! of an executable one. */
+static u32
+comment_hint(struct lex *l, const u8 *p, const u8 *end)
+{
+	const u8 *q = p;
+
+	while (q < end && (*q == ' ' || *q == '*'))
+		q++;
+	if (q < end && (*q == '!' || *q == '#'))
+		return mycat_hint(q + 1, end);
+	if (q < end && (*q | 0x20) == 'm') {
+		u32 hint = mycat_hint(q, end);
+
+		if (hint)
+			return hint;
+	}
+	p = skip_space(p, end);
+	if (starts_with(&p, end, "balance"))
+		return skip_space(p, end) == end ? LEX_S_HINT_REPLICA : 0;
 	if (!starts_with(&p, end, "margay"))
 		return 0;
 	p = skip_space(p, end);
 	if (p >= end || *p++ != ':')
 		return 0;
-	p = skip_space(p, end);
-	if (starts_with(&p, end, "primary"))
-		hint = LEX_S_HINT_PRIMARY;
-	else if (starts_with(&p, end, "replica"))
-		hint = LEX_S_HINT_REPLICA;
-	return skip_space(p, end) == end ? hint : 0;
+	return margay_hint(l, skip_space(p, end), end);
+}
+
+/* A MyCat hint written as an executable comment, p at its !: no server must run it. Returns the end of the comment,
+ * NULL if it is none. */
+static const u8 *
+executable_hint(struct lex *l, const u8 *p)
+{
+	const u8 *close;
+	u32 hint;
+
+	if (l->end - p < 6 || (p[1] | 0x20) != 'm' || (p[2] | 0x20) != 'y')
+		return NULL;
+	close = scan_comment(p + 1, l->end, 0);
+	hint = close ? mycat_hint(p + 1, close - 2) : 0;
+	if (!hint)
+		return NULL;
+	l->seen |= hint;
+	if (!l->mask_off)
+		l->mask_off = (u32)(p - l->text);
+	return close;
 }
 
 /* Digits of a version at p: 5 or 6, as the server takes them. */
@@ -142,9 +219,12 @@ enter_comment(struct lex *l, const u8 *p)
 	if (!m && (p >= end || *p != '!')) {
 		close = scan_comment(p, end, 0);
 		if (close)
-			l->seen |= comment_hint(p, close - 2);
+			l->seen |= comment_hint(l, p, close - 2);
 		return close;
 	}
+	close = m ? NULL : executable_hint(l, p);
+	if (close)
+		return close;
 	p += m ? 2 : 1;
 	n = version_digits(p, end, &version);
 	if (m || (n && version >= 50700)) {

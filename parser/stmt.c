@@ -72,6 +72,17 @@ statements(struct cls *c, struct stmt *st)
 	}
 }
 
+/* No read for the one reason that servers answer it differently, each of them rightly. */
+static bool
+reads_state(const struct cls *c, const struct stmt *st)
+{
+	const u32 connection = STMT_F_DIAG | STMT_F_FOUND_ROWS | STMT_F_CALC_ROWS | STMT_F_INSERT_ID | STMT_F_DML |
+			       STMT_F_INTO | STMT_F_MULTI | STMT_F_SESSION_FN;
+
+	return c->why == ROUTE_STATE && !c->denied && c->pins == 0 && (c->flags & connection) == 0 &&
+	       (st->kind == STMT_SELECT || st->kind == STMT_SHOW || st->kind == STMT_EXPLAIN);
+}
+
 /* What holds for the text as a whole. */
 static void
 judge(struct cls *c, struct stmt *st, u32 n, size_t len, u32 mode)
@@ -102,12 +113,21 @@ judge(struct cls *c, struct stmt *st, u32 n, size_t len, u32 mode)
 		c->pins |= PIN(LONG);
 	if (c->pins & PIN(ROUTINE))
 		c->flags |= STMT_F_INSERT_ID;
-	if (c->flags & STMT_F_MULTI || mode & LEX_TRUNCATED || st->kind != STMT_SELECT)
+	if (c->flags & STMT_F_MULTI || mode & LEX_TRUNCATED)
 		cls_deny(c, ROUTE_UNKNOWN);
+	if (st->kind != STMT_SELECT && c->why == ROUTE_NONE)
+		c->why = ROUTE_UNKNOWN;
 	if (c->l.seen & LEX_S_HINT_PRIMARY)
 		c->flags |= STMT_F_HINT_PRIMARY;
 	if (c->l.seen & LEX_S_HINT_REPLICA)
 		c->flags |= STMT_F_HINT_REPLICA;
+	if (c->l.seen & LEX_S_HINT_SERVER)
+		c->flags |= STMT_F_HINT_SERVER;
+	if (reads_state(c, st))
+		c->flags |= STMT_F_STATE_READ;
+	st->hint_off = c->l.hint_off;
+	st->hint_len = c->l.hint_len;
+	st->mask_off = c->l.mask_off;
 	st->flags = c->flags;
 	st->pins = c->pins;
 	st->why = c->why;
@@ -136,7 +156,7 @@ pass(const void *text, size_t len, u32 mode, struct stmt *st)
 static void
 merge(struct stmt *st, const struct stmt *b, u32 versioned)
 {
-	const u32 both = STMT_F_READ | STMT_F_TABLES; /* held to be so only if it is so both ways */
+	const u32 both = STMT_F_READ | STMT_F_TABLES | STMT_F_STATE_READ; /* held to be so only if it is so both ways */
 	bool same = st->kind == b->kind && st->num == b->num && st->arg_off == b->arg_off &&
 		    st->arg_len == b->arg_len;
 

@@ -63,16 +63,22 @@ enum stmt_kind {
 #define STMT_F_LEAVES_ID  0x02000000u /* leaves an insert id that its reply does not tell (measured): INSERT and
                                        * REPLACE ... RETURNING; LAST_INSERT_ID(expr) outside of INSERT, REPLACE and
                                        * UPDATE. PIN_SYSVAR is set for it */
+#define STMT_F_HINT_SERVER 0x04000000u /* comment hint: margay: server=NAME; `hint` is the name */
+#define STMT_F_STATE_READ 0x08000000u /* a SELECT, SHOW or EXPLAIN that is no read only because it asks what differs from
+                                       * server to server (variables, information_schema): a hint may send it anywhere */
+#define STMT_F_MARGAY     0x10000000u /* sets or reads a system variable margay_* */
+#define STMT_F_HINTS      (STMT_F_HINT_PRIMARY | STMT_F_HINT_REPLICA | STMT_F_HINT_SERVER)
 #define STMT_F_TRACKER    0x00800000u /* sets or reads session_track_* variables */
 
 struct stmt {
-	u32 magic_unused; /* keeps the struct's size a multiple of 8 */
+	u32 mask_off;           /* a byte of MyCat's hint comments (the !) that must be a blank before a server sees it; 0: none */
 	u32 flags;
 	u64 pins;               /* bit (1 << PIN_x) for each kind of state it may leave on the connection */
 	enum stmt_kind kind;    /* of the first statement that is not empty */
 	enum route_reason why;  /* why it is not a read; ROUTE_READ when STMT_F_READ */
 	u64 num;                /* KILL: id */
 	u32 arg_off, arg_len;   /* USE: span of the name */
+	u32 hint_off, hint_len; /* HINT_SERVER: span of the name */
 };
 
 /* Lexer modes, from the session's status flags and character set. */

@@ -17,13 +17,21 @@ static const struct {
     {"rand_seed2", SV_CONN},
 };
 
+static void
+on_prefix(struct cls *c, struct slice name)
+{
+	if (name.len >= 14 && name_is((struct slice){name.p, 14}, "session_track_"))
+		c->flags |= STMT_F_TRACKER;
+	if (name.len >= 7 && name_is((struct slice){name.p, 7}, "margay_"))
+		c->flags |= STMT_F_MARGAY;
+}
+
 void
 sysvar_read(struct cls *c, struct slice name, bool global)
 {
 	size_t i;
 
-	if (name.len >= 14 && name_is((struct slice){name.p, 14}, "session_track_"))
-		c->flags |= STMT_F_TRACKER;
+	on_prefix(c, name);
 	for (i = 0; i < ARRAY_LEN(sysvars_read) && !global; i++)
 		if (name_is(name, sysvars_read[i].name)) {
 			enum sysvar_means m = sysvars_read[i].means;
@@ -72,8 +80,7 @@ sysvar_set(struct cls *c, struct slice name, bool next_trx)
 {
 	size_t i;
 
-	if (name.len >= 14 && name_is((struct slice){name.p, 14}, "session_track_"))
-		c->flags |= STMT_F_TRACKER;
+	on_prefix(c, name);
 	if (name_is(name, "autocommit"))
 		c->flags |= STMT_F_ENDS_TRX | STMT_F_IMPLICIT_COMMIT;
 	for (i = 0; i < ARRAY_LEN(sysvars_stay); i++)

@@ -126,20 +126,59 @@ route_read(const struct route_in *in, struct route_out *out)
 	out->why = ROUTE_NO_SERVER;
 }
 
+/* A transaction that says that it only reads may do so on a replica. */
+static bool
+begins_read_only(const struct stmt *st)
+{
+	return st->kind == STMT_BEGIN && (st->flags & STMT_F_TRX_RO) != 0 && (st->flags & STMT_F_MULTI) == 0;
+}
+
+/* A read whose hint names a server or asks for a replica. The hint goes before read_policy and read_split, as it does in
+ * MyCat, but not before the session's own writes. True: out is set. */
+static bool
+follow_hint(const struct stmt *st, const struct route_in *in, struct route_out *out)
+{
+	bool lacked_writes = false;
+	int i = in->hint_server;
+
+	if (i >= 0) {
+		const struct route_server *s = &in->servers[i];
+
+		if (in->wrote && (int)s->id != in->primary && !s->has_writes)
+			return false;
+		out->index = reachable(in, (u32)i) && s->v.state != SRV_DOWN ? i : -1;
+		out->why = out->index < 0 ? ROUTE_NO_SERVER : ROUTE_HINT;
+		return true;
+	}
+	if ((st->flags & STMT_F_HINT_REPLICA) == 0 || (i = pick_replica(in, false, &lacked_writes)) < 0)
+		return false;
+	out->index = i;
+	out->why = in->retry ? ROUTE_RETRY : ROUTE_HINT;
+	return true;
+}
+
 void
 route_statement(const struct stmt *st, const struct route_in *in, struct route_out *out)
 {
-	bool read = (st->flags & STMT_F_READ) != 0;
+	bool away = (st->flags & (STMT_F_HINT_REPLICA | STMT_F_HINT_SERVER)) != 0 &&
+	    (st->flags & STMT_F_HINT_PRIMARY) == 0;
+	bool read = (st->flags & STMT_F_READ) != 0 || begins_read_only(st) ||
+	    (away && (st->flags & STMT_F_STATE_READ) != 0);
 
 	out->read = read;
 	out->index = -1;
-	if (!read) {
-		to_primary(in, st->why, out);
+	out->hint_ignored = false;
+	if (!read || in->pinned_trx) {
+		out->read = false;
+		to_primary(in, read ? ROUTE_TRX : st->why, out);
+		out->hint_ignored = away && (in->hint_server < 0 || in->hint_server != out->index);
 		return;
 	}
-	if (in->pinned_trx) {
-		out->read = false;
-		to_primary(in, ROUTE_TRX, out);
+	if (away && follow_hint(st, in, out))
+		return;
+	out->hint_ignored = away;
+	if ((st->flags & STMT_F_READ) == 0 && !begins_read_only(st)) {
+		to_primary(in, st->why, out);
 		return;
 	}
 	if (!in->read_split || (in->policy == CFG_READ_PRIMARY && in->primary >= 0) ||

@@ -25,6 +25,7 @@ struct route_in {
 	enum cfg_topology topology;
 	enum cfg_read_policy policy;
 	bool read_split;   /* the user's option */
+	int hint_server;   /* index into servers that a hint names, -1: none */
 	bool wrote;        /* the session has written something that a replica may lack */
 	bool pinned_trx;   /* reads must stay with the primary (autocommit = 0) */
 	bool retry;        /* runs again after its server was lost */
@@ -39,6 +40,7 @@ struct route_out {
 	int index;             /* into servers, -1: none (why says what is missing) */
 	enum route_reason why;
 	bool read;             /* may be run again elsewhere */
+	bool hint_ignored;     /* the statement's hint could not be followed */
 };
 
 void route_statement(const struct stmt *st, const struct route_in *in, struct route_out *out);

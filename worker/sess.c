@@ -495,7 +495,7 @@ sess_close(struct sess *s, const char *why)
 	sess_cmd_clear(s);
 	ps_drop_all(s);
 	s->pins = 0;
-	s->in_trx = false;
+	s->in_trx = s->ro_trx = false;
 	sess_record_pin(s);
 	if (s->state != SESS_CLOSING)
 		sess_set_state(s, SESS_CLOSING);

@@ -57,6 +57,7 @@ struct cmd {
 	bool kill_sent;
 	bool timed_out;
 	bool to_primary;
+	bool hint_ignored;     /* the hint in its text could not be followed */
 	bool set_many;         /* SET with several assignments */
 	bool state_changed;    /* the server said so, and named no variable or database */
 	bool gtid_seen;
@@ -110,6 +111,7 @@ struct sess {
 	u64 pins;               /* bit for each PIN_ reason */
 	u16 status;             /* server status flags as last reported */
 	bool in_trx;
+	bool ro_trx;            /* ... which began READ ONLY on a replica */
 	bool wrote;             /* since then reads need has_writes */
 	bool gtid_known;
 	u32 gtid_domain;
@@ -232,6 +234,11 @@ bool ps_execute_send(struct sess *s, struct bconn *b);
 /* sess_reply.c */
 void sess_on_reply(struct sess *s, struct bconn *b, u8 **p, u8 *end);
 void sess_track_ok(struct sess *s, struct bconn *b, const struct pkt_ok *ok);
+
+/* sess_ro.c: the session's transaction is READ ONLY, on a replica. True: the client was answered. */
+bool ro_dispatch(struct sess *s);
+/* True: w has the error that the client gets instead of the server's. */
+bool ro_error(struct sess *s, u16 code, u8 seq, struct wr *w);
 
 /* sess_local.c */
 void local_processlist(struct sess *s, bool full);

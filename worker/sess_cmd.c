@@ -86,6 +86,42 @@ sess_cluster(struct sess *s)
 	return sess_user(s) == NULL ? NULL : &cfg_clusters(&s->w->cfg)[s->cluster_idx];
 }
 
+/* The server that the statement's hint names, as an index into the cluster's; -1: none is named, -2: it is not there. */
+static int
+hinted_server(struct sess *s, const struct cfg_cluster *c)
+{
+	const struct stmt *st = &s->cmd.st;
+	const u32 *idx = cfg_cluster_servers(&s->w->cfg, c);
+	const char *text = s->cmd.ps != NULL ? s->cmd.ps->text->text : (const char *)s->cmd.p + PKT_HDR + 1;
+
+	if ((st->flags & STMT_F_HINT_SERVER) == 0)
+		return -1;
+	for (u32 i = 0; i < c->nservers && i < ROUTE_MAX_SERVERS; i++) {
+		const char *name = s->w->srv[cfg_servers(&s->w->cfg)[idx[i]].id].name;
+
+		if (slice_eq(name, strlen(name), text + st->hint_off, st->hint_len))
+			return (int)i;
+	}
+	cmd_fail(s, ERR_NOTFOUND, "the hint names server %.*s, and cluster %s has none of that name",
+	    (int)MIN(st->hint_len, 64), text + st->hint_off, cfg_text(&s->w->cfg, c->section_name));
+	return -2;
+}
+
+/* A kept connection takes no account of hints: did it happen to be what the hint asked for? */
+static void
+hint_of_kept(struct sess *s, bool primary)
+{
+	const struct stmt *st = &s->cmd.st;
+	const char *text = s->cmd.ps != NULL ? s->cmd.ps->text->text : (const char *)s->cmd.p + PKT_HDR + 1;
+	const char *name = s->b->srv->name;
+	bool fits = (st->flags & STMT_F_HINT_SERVER) != 0 ?
+	    slice_eq(name, strlen(name), text + st->hint_off, st->hint_len) :
+	    primary == ((st->flags & STMT_F_HINT_PRIMARY) != 0);
+
+	s->cmd.hint_ignored = !fits;
+	STAT_ADD(s->w->stat->hints_ignored, !fits);
+}
+
 /* Breaks ties among servers: a count would fall in step with clients that send the same few statements again and
  * again, so a linear congruential generator (Numerical Recipes' constants), of which the high bits are used. */
 static u32
@@ -108,8 +144,13 @@ choose_server(struct sess *s)
 		cmd_fail(s, ERR_REFUSED, "user %s is no longer configured", s->user);
 		return NULL;
 	}
+	int hint = hinted_server(s, c);
+
+	if (hint == -2)
+		return NULL;
 	route_servers(s, c, rs);
 	struct route_in in = {
+	    .hint_server = hint,
 	    .topology = (enum cfg_topology)c->topology,
 	    /* what a server says of itself is asked of the primary */
 	    .policy = s->db_local ? CFG_READ_PRIMARY : (enum cfg_read_policy)c->read_policy,
@@ -136,6 +177,8 @@ choose_server(struct sess *s)
 	}
 	s->cmd.why = out.why;
 	s->cmd.read = out.read;
+	s->cmd.hint_ignored = out.hint_ignored;
+	STAT_ADD(w->stat->hints_ignored, out.hint_ignored);
 	if (out.index < 0) {
 		int prim = in.primary;
 		u32 writable = w->health->clusters[c->id].writable;
@@ -560,6 +603,9 @@ kept_still_fits(struct sess *s)
 
 	if (s->pins != 1u << PIN_DIAGNOSTICS)
 		return true;
+	/* only the insert id is kept here, which can be asked for: a hint may lead elsewhere */
+	if ((st->flags & STMT_F_HINTS) != 0 && (st->flags & asks) == 0 && !s->diag_open && !s->diag_calc && !s->keeps_diag)
+		return false;
 	/* nothing may make the session stay with a replica for good */
 	if ((st->flags & asks) != 0)
 		return primary || (st->pins == 0 && (st->flags & (STMT_F_DIAG | STMT_F_FOUND_ROWS)) != 0);
@@ -669,12 +715,16 @@ cmd_dispatch(struct sess *s)
 		    "again on the connection that the session keeps");
 		return;
 	}
+	if (unlikely(s->ro_trx) && s->b != NULL && ro_dispatch(s))
+		return;
 	if (s->b != NULL) {
 		if (settled && kept_still_fits(s)) {
 			s->cmd.why = ROUTE_PINNED;
 			s->cmd.read = false;
 			s->cmd.to_primary =
 			    clu_primary_load(s->w->health, s->w->srv[s->b->srv->id].cluster, NULL) == (int)s->b->srv->id;
+			if (unlikely((s->cmd.st.flags & STMT_F_HINTS) != 0))
+				hint_of_kept(s, s->cmd.to_primary);
 			cmd_run_on(s, s->b);
 			return;
 		}
@@ -742,7 +792,7 @@ sess_on_backend_lost(struct sess *s, struct bconn *b, const char *why)
 	s->diag_lost |= s->diag_open;
 	s->insert_id_open = s->diag_open = false;
 	s->pins = 0;
-	s->in_trx = false;
+	s->in_trx = s->ro_trx = false;
 	sess_record_pin(s);
 	if (!running) {
 		/* nothing runs: without state the session does not even notice */

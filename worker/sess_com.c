@@ -108,6 +108,17 @@ classify(struct sess *s, const u8 *text, size_t len, u32 extra)
 		extra |= LEX_TRUNCATED;
 	}
 	stmt_classify(text, len, sess_lex_mode(s) | extra, &c->st);
+	/* hints of MyCat's that a server would run as code: read, then made comments that it skips. More than a few are
+	 * nobody's hints, and the server says so */
+	for (int i = 0; unlikely(c->st.mask_off != 0) && i < 4; i++) {
+		union {
+			const u8 *c;
+			u8 *v;
+		} u = {text}; /* the read buffer is ours to write to */
+
+		u.v[c->st.mask_off] = ' ';
+		stmt_classify(text, len, sess_lex_mode(s) | extra, &c->st);
+	}
 	if (extra & LEX_TRUNCATED)
 		c->st.pins |= 1u << PIN_LONG;
 	if (c->st.kind == STMT_SET &&
@@ -188,7 +199,7 @@ com_reset_connection(struct sess *s)
 	settings_put(&s->w->in, s->set);
 	s->set = settings_ref(s->w->in.empty);
 	s->pins = 0;
-	s->in_trx = false;
+	s->in_trx = s->ro_trx = false;
 	s->status = ST_AUTOCOMMIT;
 	s->unsafe_charset = s->unsafe_login;
 	s->insert_id = 0;
@@ -305,6 +316,8 @@ com_prepare(struct sess *s, const u8 *text, size_t len)
 		cmd_fail(s, ERR_LIMIT, "a prepared statement of %u bytes or more", PKT_MAX_BODY - 1);
 		return;
 	}
+	if (cmd_has_word(s, "mycat"))
+		classify(s, text, len, 0); /* hints are masked before the text is kept */
 	t = istr_get(&s->w->in, text, len);
 	if (t == NULL) {
 		cmd_fail(s, ERR_NOMEM, "prepared statement");
@@ -568,6 +581,7 @@ pins_of_transaction(struct sess *s, bool err)
 		s->pins |= 1u << PIN_TRX;
 	else
 		s->pins &= ~(1ull << PIN_TRX);
+	s->ro_trx = s->in_trx && (s->ro_trx || (st->kind == STMT_BEGIN && (st->flags & STMT_F_TRX_RO) != 0 && !s->cmd.to_primary));
 	pin_of_next_transaction(s, err, was_in_trx);
 	if (st->kind == STMT_UNLOCK && !err)
 		s->pins &= ~(1ull << PIN_LOCK_TABLES);
@@ -578,7 +592,7 @@ static bool
 did_nothing(u16 code)
 {
 	return code == 1064 || code == 1146 || code == 1054 || code == 1305 || code == 1046 || code == 1049 ||
-	    code == 1044 || code == 1142;
+	    code == 1044 || code == 1142 || code == 1290 || code == 1792;
 }
 
 static void

@@ -345,7 +345,7 @@ retry_refused(struct sess *s, struct bconn *b, u16 code)
 	    s->cmd.kill_sent || (s->cmd.buf == NULL && b->req_len == 0))
 		return false;
 	if (code == 1290)
-		s->cmd.st.flags &= ~STMT_F_READ;
+		s->cmd.st.flags &= ~(STMT_F_READ | STMT_F_STATE_READ | STMT_F_TRX_RO);
 	else
 		b->in_trouble = true;
 	s->cmd.exclude |= 1ull << s->cmd.server_index;
@@ -363,7 +363,7 @@ retry_on_primary(struct sess *s, struct bconn *b, u16 code)
 	if (limit || s->cmd.to_primary || !s->cmd.read || s->cmd.sent_any || s->pins != 0 || s->in_trx ||
 	    s->cmd.kill_sent || s->cmd.login || !sess_has_primary(s) || (s->cmd.buf == NULL && b->req_len == 0))
 		return false;
-	s->cmd.st.flags &= ~STMT_F_READ;
+	s->cmd.st.flags &= ~(STMT_F_READ | STMT_F_STATE_READ | STMT_F_TRX_RO);
 	s->cmd.st.why = ROUTE_RETRY;
 	run_again(s, b);
 	return true;
@@ -400,6 +400,13 @@ on_err(struct sess *s, struct bconn *b, struct out *o, bool *again)
 	}
 	if (s->cmd.login)
 		r->pkt[3] = s->next_seq;
+	if (unlikely(s->ro_trx)) {
+		bool room = true;
+		struct wr w = out_room(s, o, &room);
+
+		if (ro_error(s, e.code, r->pkt[3], &w))
+			return room && out_made(s, o, &w);
+	}
 	return out_add(s, o, r->pkt, r->pkt_len);
 }
 

@@ -44,6 +44,8 @@ struct expect {
 #define TRX_RO        STMT_F_TRX_RO
 #define HINT_PRIMARY  STMT_F_HINT_PRIMARY
 #define HINT_REPLICA  STMT_F_HINT_REPLICA
+#define HINT_SERVER   STMT_F_HINT_SERVER
+#define MARGAY        STMT_F_MARGAY
 #define TEMP          STMT_F_TEMP
 #define LOCAL_FILE    STMT_F_LOCAL_FILE
 #define SESSION_FN    STMT_F_SESSION_FN
@@ -81,6 +83,9 @@ check_sane(const struct stmt *st, size_t len, const char *text)
 	    text);
 	cr_expect_neq(st->why, ROUTE_NONE, "%s", text);
 	cr_expect_leq((u64)st->arg_off + st->arg_len, len, "%s", text);
+	cr_expect_leq((u64)st->hint_off + st->hint_len, len, "%s", text);
+	cr_expect(st->mask_off == 0 || (st->mask_off < len && text[st->mask_off] == '!'), "%s", text);
+	cr_expect(!(st->flags & STMT_F_STATE_READ) || (!read && !st->pins && st->why == ROUTE_STATE), "%s", text);
 }
 
 Test(stmt, table)
@@ -95,7 +100,7 @@ Test(stmt, table)
 
 		classify(e->text, e->len, 0, &st);
 		check_sane(&st, e->len, e->text);
-		st.flags &= ~STMT_F_TABLES; /* a test of its own */
+		st.flags &= ~(STMT_F_TABLES | STMT_F_STATE_READ); /* tests of their own */
 		cr_expect(st.kind == e->kind && st.why == e->why && st.pins == e->pins && st.flags == flags,
 		    "%s\n  is   %s %s pins %llx flags %x\n  want %s %s pins %llx flags %x", e->text,
 		    stmt_kind_word(st.kind), route_words[st.why], (unsigned long long)st.pins, st.flags,
@@ -305,4 +310,68 @@ Test(stmt, every_kind_has_a_word)
 			cr_expect_str_neq(stmt_kind_word(i), stmt_kind_word(k));
 	}
 	cr_expect_str_eq(stmt_kind_word(STMT_KINDS), "?");
+}
+
+Test(stmt, reads_of_state)
+{
+	static const struct {
+		const char *text;
+		bool yes;
+	} c[] = {{"SELECT @@server_id", true}, {"SHOW STATUS", true}, {"SHOW WARNINGS", false},
+	    {"SELECT * FROM information_schema.tables", true}, {"EXPLAIN SELECT 1", true}, {"SELECT 1", false},
+	    {"SELECT @@server_id FROM t FOR UPDATE", false}, {"SELECT @@server_id, f(1)", false},
+	    {"SELECT @@server_id, GET_LOCK('a',1)", false}, {"SELECT @@server_id INTO @a", false},
+	    {"SELECT @@server_id, @a := 1", false}, {"SELECT @@server_id; SELECT 1", false}, {"SET @@sql_mode=''", false},
+	    {"SELECT @@last_insert_id", false}, {"SELECT @@x /*!80000 FOR UPDATE */", false}, {"SELECT NEXTVAL(s), @@x", false},
+	    {"EXPLAIN UPDATE t SET a=1", false}, {"SELECT @@x, (SELECT LAST_INSERT_ID(5))", false}};
+
+	for (size_t i = 0; i < ARRAY_LEN(c); i++) {
+		struct stmt st;
+
+		classify(c[i].text, strlen(c[i].text), 0, &st);
+		check_sane(&st, strlen(c[i].text), c[i].text);
+		cr_expect_eq(!!(st.flags & STMT_F_STATE_READ), c[i].yes, "%s", c[i].text);
+	}
+}
+
+Test(stmt, hints)
+{
+	static const struct {
+		const char *text, *name;
+		u32 flags;
+		u32 mask;
+	} c[] = {
+	    {"/* margay: server=db2 */ SELECT 1", "db2", HINT_SERVER, 0},
+	    {"SELECT 1 /*margay:server = a-b.c */", "a-b.c", HINT_SERVER, 0},
+	    {"/* margay: server= */ SELECT 1", "", 0, 0},
+	    {"/* margay: server=a b */ SELECT 1", "", 0, 0},
+	    {"/* margay: server */ SELECT 1", "", 0, 0},
+	    {"/*balance*/ SELECT 1", "", HINT_REPLICA, 0},
+	    {"/* balance */ SELECT 1", "", HINT_REPLICA, 0},
+	    {"/*balanced*/ SELECT 1", "", 0, 0},
+	    {"/*!mycat:db_type=slave*/ SELECT 1", "", HINT_REPLICA, 2},
+	    {"/*!mycat: db_type = master */ SELECT 1", "", HINT_PRIMARY, 2},
+	    {"  /*!MYCAT:DB_TYPE=slave*/ SELECT 1", "", HINT_REPLICA, 4},
+	    {"/*#mycat:db_type=slave*/ SELECT 1", "", HINT_REPLICA, 0},
+	    {"/*mycat:db_type=slave*/ SELECT 1", "", HINT_REPLICA, 0},
+	    {"/** mycat: db_type=master */ SELECT 1", "", HINT_PRIMARY, 0},
+	    {"/* !mycat:db_type=slave */ SELECT 1", "", HINT_REPLICA, 0},
+	    {"/*mycat-db_type=slave*/ SELECT 1", "", HINT_REPLICA, 0},
+	    {"/*mycat:db_type=slaves*/ SELECT 1", "", 0, 0},
+	    {"/*mycat:sql=select 1*/ SELECT 1", "", 0, 0},
+	    {"SELECT '/*!mycat:db_type=slave*/'", "", 0, 0},
+	    {"SELECT 1 -- /*!mycat:db_type=slave*/", "", 0, 0},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(c); i++) {
+		struct stmt st;
+
+		classify(c[i].text, strlen(c[i].text), 0, &st);
+		check_sane(&st, strlen(c[i].text), c[i].text);
+		cr_expect_eq(st.flags & STMT_F_HINTS, c[i].flags, "%s: %x", c[i].text, st.flags & STMT_F_HINTS);
+		cr_expect_eq(st.mask_off, c[i].mask, "%s", c[i].text);
+		cr_expect_eq(st.hint_len, strlen(c[i].name), "%s", c[i].text);
+		cr_expect(memcmp(c[i].text + st.hint_off, c[i].name, strlen(c[i].name)) == 0, "%s", c[i].text);
+		cr_expect_eq(st.kind, STMT_SELECT, "%s", c[i].text);
+	}
 }

@@ -15,7 +15,7 @@ setup(void)
 	for (u32 i = 0; i < 3; i++)
 		sv[i] = (struct route_server){.id = 10 + i, .weight = 1,
 		    .v = {.state = SRV_UP, .role = i == 0 ? SRV_ROLE_PRIMARY : SRV_ROLE_REPLICA}};
-	in = (struct route_in){.policy = CFG_READ_REPLICAS, .read_split = true, .primary = 10, .n = 3, .servers = sv};
+	in = (struct route_in){.policy = CFG_READ_REPLICAS, .read_split = true, .hint_server = -1, .primary = 10, .n = 3, .servers = sv};
 }
 TestSuite(route, .init = setup);
 
@@ -176,4 +176,78 @@ Test(route, autocommit_off_and_hint)
 	in.pinned_trx = false;
 	hinted.flags |= STMT_F_HINT_PRIMARY;
 	expect(&hinted, 0, ROUTE_POLICY);
+}
+
+Test(route, hints)
+{
+	struct stmt r = rd, w = wr, state = {.flags = STMT_F_STATE_READ, .kind = STMT_SHOW, .why = ROUTE_STATE};
+
+	r.flags |= STMT_F_HINT_REPLICA;
+	sv[1].outstanding = 3;
+	expect(&r, 2, ROUTE_HINT);
+	cr_assert(out.read && !out.hint_ignored);
+	in.policy = CFG_READ_PRIMARY; /* a hint goes before the policy */
+	in.read_split = false;
+	expect(&r, 2, ROUTE_HINT);
+	in.wrote = true; /* but not before the session's own writes */
+	expect(&r, 0, ROUTE_POLICY);
+	cr_assert(out.hint_ignored);
+	sv[1].has_writes = true;
+	expect(&r, 1, ROUTE_HINT);
+	in.wrote = false;
+	in.pinned_trx = true;
+	expect(&r, 0, ROUTE_TRX);
+	cr_assert(out.hint_ignored);
+	in.pinned_trx = false;
+	w.flags |= STMT_F_HINT_REPLICA;
+	expect(&w, 0, ROUTE_WRITE);
+	cr_assert(out.hint_ignored && !out.read);
+	expect(&state, 0, ROUTE_STATE);
+	cr_assert(!out.hint_ignored && !out.read);
+	state.flags |= STMT_F_HINT_REPLICA;
+	expect(&state, 2, ROUTE_HINT);
+	sv[1].v.state = sv[2].v.state = SRV_DOWN;
+	expect(&state, 0, ROUTE_STATE);
+	cr_assert(out.hint_ignored);
+	state.flags |= STMT_F_HINT_PRIMARY; /* of two the one that is never wrong */
+	expect(&state, 0, ROUTE_STATE);
+}
+
+Test(route, hint_server)
+{
+	struct stmt r = rd, w = wr;
+
+	r.flags |= STMT_F_HINT_SERVER;
+	w.flags |= STMT_F_HINT_SERVER;
+	in.hint_server = 2;
+	sv[2].v.state = SRV_LAGGING; /* whoever names it wants it */
+	expect(&r, 2, ROUTE_HINT);
+	expect(&w, 0, ROUTE_WRITE);
+	cr_assert(out.hint_ignored);
+	in.wrote = true;
+	expect(&r, 0, ROUTE_OWN_WRITES);
+	cr_assert(out.hint_ignored);
+	in.wrote = false;
+	sv[2].v.state = SRV_DOWN;
+	expect(&r, -1, ROUTE_NO_SERVER);
+	in.hint_server = 0;
+	expect(&r, 0, ROUTE_HINT);
+	expect(&w, 0, ROUTE_WRITE);
+	cr_assert(!out.hint_ignored);
+}
+
+Test(route, read_only_transaction)
+{
+	struct stmt b = {.flags = STMT_F_TRX_RO, .kind = STMT_BEGIN, .why = ROUTE_TRX};
+
+	sv[1].outstanding = 3;
+	expect(&b, 2, ROUTE_READ);
+	in.wrote = true;
+	expect(&b, 0, ROUTE_OWN_WRITES);
+	in.wrote = false;
+	in.read_split = false;
+	expect(&b, 0, ROUTE_POLICY);
+	in.read_split = true;
+	b.flags |= STMT_F_MULTI;
+	expect(&b, 0, ROUTE_TRX);
 }
