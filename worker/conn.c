@@ -213,6 +213,15 @@ conn_unsent(const struct conn *c)
 	return ioctl(c->io.fd, TIOCOUTQ, &n) == 0 && n > 0 ? (size_t)n : 0;
 }
 
+bool
+conn_secure(const struct conn *c)
+{
+	struct sockaddr_storage ss;
+	socklen_t len = sizeof ss;
+
+	return getsockname(c->io.fd, (struct sockaddr *)&ss, &len) == 0 && ss.ss_family == AF_UNIX;
+}
+
 void
 conn_pause(struct conn *c, bool paused)
 {

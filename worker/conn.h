@@ -55,6 +55,8 @@ conn_write(struct conn *c, const void *p, size_t len)
 bool conn_flush(struct conn *c);
 /* Bytes sent that the peer's kernel has not acknowledged (Unix sockets: that the peer has not read), 0 if not known. */
 size_t conn_unsent(const struct conn *c);
+/* May a password be sent over it as it is? True for TLS and for Unix sockets. */
+bool conn_secure(const struct conn *c);
 void conn_pause(struct conn *c, bool paused);
 void conn_close(struct conn *c, ev_f *closed_cb);
 /* Sets TCP_NODELAY, keepalive and user timeout (ms, 0: leave); harmless on Unix sockets. */
