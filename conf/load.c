@@ -5,6 +5,7 @@
 #include "conf/conf.h"
 #include "conf/cpus.h"
 #include "conf/crypt.h"
+#include "conf/tls.h"
 
 /* ---- encrypted secrets ---- */
 
@@ -93,6 +94,7 @@ tree_judge(struct conf_tree *t, const struct cfg *previous)
 
 	secrets_decrypt(t);
 	check_tree(t);
+	conf_tls_check(t);
 	check_room(t, &room);
 	/* a file that was cut to nothing must not take everything away at a reload */
 	if (previous != NULL && previous->r->nservers > 0 && t->of[OPT_IN_SERVER].n == 0 &&

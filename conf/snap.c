@@ -8,6 +8,7 @@
 #include "conf/addr.h"
 #include "conf/check.h"
 #include "conf/cpus.h"
+#include "conf/tls.h"
 
 /* A session record takes about 500 bytes of each worker's segment: with very many clients twice
  * their number is no longer kept ready. */
@@ -136,6 +137,38 @@ put_options(struct snap *s, const struct conf_section *from, void *rec)
 	}
 }
 
+static void
+put_pem(struct snap *s, const struct conf_pem *from, struct cfg_pem *to)
+{
+	const char *const texts[] = {from->cert, from->key, from->ca, from->crl};
+	struct cfg_secret *const places[] = {&to->cert, &to->key, &to->ca, &to->crl};
+
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+		size_t n = texts[i] == NULL ? 0 : strlen(texts[i]);
+
+		if (n > 0)
+			*places[i] = (struct cfg_secret){.off = blob_put(&s->secrets, texts[i], n + 1), .len = (u32)n};
+	}
+}
+
+/* Tickets stay good over reloads: what their keys are made from is that of the generation before. */
+static void
+put_ticket(struct snap *s, struct cfg_margay *m)
+{
+	const struct cfg *prev = s->a->previous;
+	char made[CONF_TICKET_DIGITS + 1];
+	const char *text = prev != NULL && prev->s != NULL ? cfg_secret_text(prev, prev->r->margay.tls_ticket) : "";
+
+	if (text[0] == '\0') {
+		if (!conf_tls_ticket(made))
+			return; /* no tickets */
+		text = made;
+	}
+	m->tls_ticket.len = (u32)strlen(text);
+	m->tls_ticket.off = blob_put(&s->secrets, text, m->tls_ticket.len + 1);
+	mem_wipe(made, sizeof made);
+}
+
 /* ---- ids that last ---- */
 
 struct named {
@@ -254,6 +287,7 @@ put_servers(struct snap *s, struct cfg_root *r)
 			rec.pool_slot = (u32)slot;
 		}
 		put_options(s, of->v[i], &rec);
+		put_pem(s, &of->v[i]->pem, &rec.pem);
 		rec.section_name = put_str(s, of->v[i]->name, (u32)strlen(of->v[i]->name));
 		blob_set(&s->cfg, r->servers_off + (u32)(i * sizeof rec), &rec, sizeof rec);
 	}
@@ -455,6 +489,8 @@ snap_fill(struct snap *s)
 	(void)blob_keep(&s->secrets, sizeof sec);
 	caps_set(s, &r);
 	put_options(s, &s->t->margay, &r.margay);
+	put_pem(s, &s->t->margay.pem, &r.margay.pem);
+	put_ticket(s, &r.margay);
 	rc = put_servers(s, &r);
 	if (rc == 0)
 		rc = put_clusters(s, &r);

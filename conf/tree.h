@@ -6,12 +6,17 @@
 #define MARGAY_CONF_TREE_H
 #include "conf/opt.h"
 
+/* Texts of the files that tls_ options name, read by conf/tls; "" if none. */
+struct conf_pem {
+	const char *cert, *key, *ca, *crl;
+};
 struct conf_section {
 	enum opt_section kind;
 	const char *name; /* "" for [margay] */
 	struct conf_pos pos;
 	const struct ini_file *file;
 	struct opt_value *v; /* one for each option of the kind: v[SERVER_weight] */
+	struct conf_pem pem;
 };
 struct conf_sections {
 	struct conf_section *

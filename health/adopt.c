@@ -3,9 +3,11 @@
  */
 #include "health/publish.h"
 #include "health/facts.h"
+#include "health/pem.h"
 #include "base/check.h"
 #include "base/err.h"
 #include "base/str.h"
+#include <arpa/inet.h>
 
 static void
 opts_from(const struct cfg_cluster *k, struct judge_opts *o)
@@ -17,6 +19,26 @@ opts_from(const struct cfg_cluster *k, struct judge_opts *o)
 	    .probe_interval_ms = k->probe_interval,
 	    .probe_timeout_ms = k->probe_timeout,
 	    .heartbeat = k->heartbeat_table.off != 0 && k->topology == CFG_REPLICATION};
+}
+
+/* tls_name is compared by the library with the number that it connects to: a name can be checked by workers alone. */
+static int
+tls_from(const struct cfg *cfg, const struct cfg_server *s, struct db_tls *t)
+{
+	const char *name = cfg_text(cfg, s->tls_name);
+	char host[OBS_TEXT];
+	u32 port;
+	struct in6_addr a;
+
+	t->mode = (u32)s->tls;
+	if (name[0] == '\0' && facts_address(cfg_text(cfg, s->address), host, sizeof host, &port) == 0)
+		name = host;
+	t->name = t->mode == CFG_STLS_FULL && (inet_pton(AF_INET, name, &a) == 1 || inet_pton(AF_INET6, name, &a) == 1);
+	if (pem_file(cfg_secret_text(cfg, s->pem.ca), t->ca) != 0 || pem_file(cfg_secret_text(cfg, s->pem.crl), t->crl) != 0 ||
+	    pem_file(cfg_secret_text(cfg, s->pem.cert), t->cert) != 0 ||
+	    pem_file(cfg_secret_text(cfg, s->pem.key), t->key) != 0)
+		return ERR_SYSTEM;
+	return 0;
 }
 
 /* 0, or ERR_INVAL with a log line. */
@@ -46,6 +68,10 @@ conf_from(const struct table *t, const struct cfg *cfg, const struct cfg_server 
 	if (!str_copy(c->user, sizeof c->user, cfg_text(cfg, k->monitor_user)) ||
 	    !str_copy(c->password, sizeof c->password, cfg_secret_text(cfg, k->monitor_password))) {
 		log_err("server %s: monitor_user or monitor_password is too long", name);
+		return ERR_INVAL;
+	}
+	if (tls_from(cfg, s, &c->tls) != 0) {
+		log_err("server %s: certificates cannot be kept: %m", name);
 		return ERR_INVAL;
 	}
 	if (hb[0] != '\0' && facts_quote_table(hb, c->hb_table, sizeof c->hb_table) != 0) {
@@ -202,6 +228,7 @@ table_adopt(struct table *t, const struct cfg *cfg)
 		if (t->servers[i].used && !t->servers[i].keep)
 			server_end(t, &t->servers[i]);
 	t->generation = cfg->r->h.generation;
+	pem_generation();
 	return 0;
 }
 

@@ -13,6 +13,14 @@
 
 struct db;
 
+/* TLS towards the server: enum cfg_tls_server, and paths of PEM files ("": none). name: the certificate must be made out
+ * to the host that is connected to (which is a number: Connector/C knows no other name). */
+struct db_tls {
+	u32 mode;
+	bool name;
+	char ca[32], crl[32], cert[32], key[32];
+};
+
 struct db_row {
 	u32 n;
 	const char *const *name; /* printable as far as the server is; foreign */
@@ -37,7 +45,7 @@ struct db *db_new(int abort_fd);
 void db_free(struct db *d);
 /* host: numeric address, or path of a Unix socket when port is 0. */
 enum db_end db_connect(struct db *d, const char *host, u32 port, const char *user, const char *password,
-    u64 deadline_ns);
+    const struct db_tls *tls, u64 deadline_ns);
 /* fn is called for each row; NULL: rows are dropped. An error of the server leaves the connection open. */
 enum db_end db_query(struct db *d, const char *sql, u64 deadline_ns, db_row_fn *fn, void *arg);
 void db_close(struct db *d);

@@ -133,7 +133,7 @@ connect_any(struct probe *b)
 		u64 now = clock_ns(), left = b->deadline_ns > now ? b->deadline_ns - now : 0;
 
 		end = db_connect(b->db, b->c.port == 0 ? b->c.host : b->o.addr[i].text, b->c.port, b->c.user,
-		    b->c.password, now + left / (b->o.naddr - i));
+		    b->c.password, &b->c.tls, now + left / (b->o.naddr - i));
 		if (end == DB_OK) {
 			b->at = b->o.addr[i];
 			b->connected_ns = now;
@@ -466,7 +466,7 @@ take_conf(struct probe *b)
 	}
 	if (strcmp(old.host, b->c.host) != 0 || old.port != b->c.port || old.pool_slot != b->c.pool_slot ||
 	    strcmp(old.user, b->c.user) != 0 || strcmp(old.password, b->c.password) != 0 ||
-	    old.topology != b->c.topology)
+	    old.topology != b->c.topology || memcmp(&old.tls, &b->c.tls, sizeof old.tls) != 0)
 		probe_close(b);
 	mem_wipe(&old, sizeof old);
 }

@@ -5,6 +5,7 @@
  */
 #ifndef MARGAY_HEALTH_PROBER_H
 #define MARGAY_HEALTH_PROBER_H
+#include "health/db.h"
 #include "health/obs.h"
 #include "shm/cfg.h"
 #include "shm/pool.h"
@@ -33,6 +34,7 @@ struct prober_conf {
 	char password[1100]; /* the configuration takes 1,024 bytes */
 	enum cfg_topology topology;
 	u32 fall;
+	struct db_tls tls;
 	u64 interval_ms, timeout_ms, routine_ms;
 	char hb_table[300]; /* quoted; "" none */
 };

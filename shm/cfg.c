@@ -44,6 +44,12 @@ secret_ok(const struct cfg *c, struct cfg_secret s)
 }
 
 static bool
+pem_ok(const struct cfg *c, const struct cfg_pem *p)
+{
+	return secret_ok(c, p->cert) && secret_ok(c, p->key) && secret_ok(c, p->ca) && secret_ok(c, p->crl);
+}
+
+static bool
 list_ok(const struct cfg *c, struct cfg_list l)
 {
 	if (!range_ok(c, l.off, l.n, sizeof(struct cfg_str), sizeof(u32)))
@@ -84,7 +90,8 @@ margay_ok(const struct cfg *c)
 	if (!OK_##type(name, extra))                                                               \
 		return false;
 #include "tbl/options.def"
-	return o->nworkers <= c->r->caps.max_workers && o->nworkers <= LINK_MAX_WORKERS;
+	return o->nworkers <= c->r->caps.max_workers && o->nworkers <= LINK_MAX_WORKERS && pem_ok(c, &o->pem) &&
+	    secret_ok(c, o->tls_ticket);
 }
 
 static bool
@@ -94,7 +101,7 @@ server_ok(const struct cfg *c, const struct cfg_server *o)
 	if (!OK_##type(name, extra))                                                               \
 		return false;
 #include "tbl/options.def"
-	return str_ok(c, o->section_name) && o->id < c->r->caps.max_servers &&
+	return str_ok(c, o->section_name) && pem_ok(c, &o->pem) && o->id < c->r->caps.max_servers &&
 	    o->pool_slot < c->r->caps.max_servers &&
 	    (o->cluster < c->r->nclusters || o->cluster == UINT32_MAX);
 }

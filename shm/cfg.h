@@ -25,12 +25,19 @@ struct cfg_list { /* n struct cfg_str at off */
 #define CFG_SECRET(name) struct cfg_secret name;
 #define CFG_LIST(name)   struct cfg_list name;
 
+/* What stood in the files of tls_ options when they were read: PEM texts, in the secrets blob. */
+struct cfg_pem {
+	struct cfg_secret cert, key, ca, crl;
+};
+
 struct cfg_margay {
 #define OPT_MARGAY(type, name, def, min, max, reload, extra, summary, prose) CFG_##type(name)
 #include "tbl/options.def"
 	/* computed */
 	u32 nworkers; /* workers, resolved */
 	u32 pad;
+	struct cfg_pem pem;
+	struct cfg_secret tls_ticket; /* hex digits: what the keys of session tickets are made from */
 };
 struct cfg_server {
 #define OPT_SERVER(type, name, def, min, max, reload, extra, summary, prose) CFG_##type(name)
@@ -40,6 +47,7 @@ struct cfg_server {
 	u32 pool_slot; /* index in the pool segment; the same address gets the same one */
 	u32 cluster;   /* index in clusters of this generation, ~0 if in none */
 	u32 pad;
+	struct cfg_pem pem;
 };
 struct cfg_cluster {
 #define OPT_CLUSTER(type, name, def, min, max, reload, extra, summary, prose) CFG_##type(name)
@@ -73,6 +81,9 @@ struct cfg_listen { /* kind: 4, 6 or 1 (unix); sockaddr as bound by the master *
 /* Enumerations whose order is that of `extra` in tbl/options.def (a unit test compares them). */
 enum cfg_topology { CFG_REPLICATION, CFG_GALERA, CFG_STANDALONE };
 enum cfg_read_policy { CFG_READ_REPLICAS, CFG_READ_ALL, CFG_READ_PRIMARY };
+enum cfg_tls_front { CFG_TLS_OFF, CFG_TLS_PREFERRED, CFG_TLS_REQUIRED };
+enum cfg_tls_server { CFG_STLS_OFF, CFG_STLS_PREFERRED, CFG_STLS_REQUIRED, CFG_STLS_CA, CFG_STLS_FULL };
+enum cfg_tls_user { CFG_UTLS_ANY, CFG_UTLS_REQUIRED, CFG_UTLS_CERT };
 enum cfg_read_split { CFG_SPLIT_YES, CFG_SPLIT_NO };
 
 struct cfg_root {

@@ -4,8 +4,85 @@
 #include "base/str.h"
 #include "worker/sess.h"
 
+static struct tls_ctx *
+make_ctx(const struct cfg *c, const struct cfg_pem *pem, bool accept, bool verify)
+{
+	const struct cfg_margay *m = &c->r->margay;
+	struct tls_opts o = {.cert = cfg_secret_text(c, pem->cert), .key = cfg_secret_text(c, pem->key), .ca = cfg_secret_text(c, pem->ca),
+	    .crl = cfg_secret_text(c, pem->crl), .ciphers = cfg_text(c, m->tls_ciphers),
+	    .suites = cfg_text(c, m->tls_ciphersuites), .accept = accept, .verify = verify,
+	    .tls13 = m->tls_min_version == 1};
+	char why[256];
+	struct tls_ctx *t = tls_ctx_get(&o, accept ? cfg_secret_text(c, m->tls_ticket) : "", why, sizeof why);
+
+	if (t == NULL)
+		log_err("TLS: %s", why);
+	return t;
+}
+
+/* The contexts of a generation, before anything of it is in force. v: one for each server, and one for clients. */
+static bool
+make_contexts(const struct cfg *c, struct tls_ctx **v)
+{
+	const struct cfg_margay *m = &c->r->margay;
+	u32 n = c->r->nservers;
+
+	if (m->tls != CFG_TLS_OFF && m->pem.cert.off != 0 && (v[n] = make_ctx(c, &m->pem, true, false)) == NULL)
+		return false;
+	for (u32 i = 0; i < n; i++) {
+		const struct cfg_server *s = &cfg_servers(c)[i];
+
+		if (s->tls != CFG_STLS_OFF && (v[i] = make_ctx(c, &s->pem, false, s->tls >= CFG_STLS_CA)) == NULL)
+			return false;
+	}
+	return true;
+}
+
+/* "host:port", "[v6]:port" or a path: the host, "" for a path. */
 static void
-adopt_servers(struct worker *w)
+host_of(const char *address, char *buf, size_t size)
+{
+	const char *colon = strrchr(address, ':');
+
+	buf[0] = '\0';
+	if (address[0] == '/' || colon == NULL)
+		return;
+	if (address[0] == '[' && colon[-1] == ']')
+		str_copy_slice(buf, size, address + 1, (size_t)(colon - address) - 2);
+	else
+		str_copy_slice(buf, size, address, (size_t)(colon - address));
+}
+
+/* Takes the reference. Connections that were made under other settings are used up. */
+static void
+adopt_server_tls(struct wserver *s, const struct cfg_server *c, struct tls_ctx *ctx)
+{
+	const struct cfg *cfg = &s->w->cfg;
+	char host[256], name[256];
+
+	host_of(cfg_text(cfg, c->address), host, sizeof host);
+	str_copy(name, sizeof name, c->tls_name.off != 0 ? cfg_text(cfg, c->tls_name) : host);
+	if (ctx != s->tls || c->tls != s->tls_mode || strcmp(name, s->tls_name) != 0) {
+		list_for_each_safe(k, t, &s->conns) {
+			struct bconn *b = LIST_ENTRY(k, struct bconn, node);
+
+			b->in_trouble = true;
+			if (b->state == BCONN_IDLE)
+				bconn_close(b, "its TLS settings have changed");
+		}
+		tls_resume_clear(&s->resume);
+	}
+	tls_ctx_put(s->tls);
+	s->tls = ctx;
+	s->tls_mode = (u32)c->tls;
+	str_copy(s->tls_name, sizeof s->tls_name, name);
+	/* a name is told to the server, a number is not */
+	str_copy(s->tls_sni, sizeof s->tls_sni,
+	    strspn(name, "0123456789.") == strlen(name) || strchr(name, ':') != NULL ? "" : name);
+}
+
+static void
+adopt_servers(struct worker *w, struct tls_ctx **ctx)
 {
 	const struct cfg_server *all = cfg_servers(&w->cfg);
 
@@ -35,8 +112,18 @@ adopt_servers(struct worker *w)
 		s->pool_age_ns = c->pool_max_age * MS_NS;
 		s->max_prepared = c->max_prepared;
 		s->connect_ns = c->connect_timeout * MS_NS;
+		adopt_server_tls(s, c, ctx[i]);
+		ctx[i] = NULL;
 		s->cluster = c->cluster != UINT32_MAX ? cfg_clusters(&w->cfg)[c->cluster].id : 0;
 	}
+}
+
+static void
+drop_contexts(struct tls_ctx **v, u32 n)
+{
+	for (u32 i = 0; v != NULL && i < n; i++)
+		tls_ctx_put(v[i]);
+	free(v);
 }
 
 bool
@@ -49,6 +136,16 @@ adopt_config(struct worker *w, int fd, int sfd, u64 gen)
 		log_err("generation %llu cannot be adopted: %s", (unsigned long long)gen, err_text(rc));
 		return false;
 	}
+	u32 nctx = n.r->nservers + 1;
+	struct tls_ctx **ctx = calloc(nctx, sizeof *ctx);
+	bool ok = ctx != NULL && make_contexts(&n, ctx);
+
+	if (!ok) {
+		log_err("generation %llu cannot be adopted", (unsigned long long)gen);
+		drop_contexts(ctx, nctx);
+		cfg_close(&n);
+		return false;
+	}
 	if (w->have_cfg)
 		cfg_close(&w->cfg);
 	w->cfg = n;
@@ -56,7 +153,11 @@ adopt_config(struct worker *w, int fd, int sfd, u64 gen)
 	w->gen = gen;
 	w->version_until = 0;
 	log_set_generation(gen);
-	adopt_servers(w);
+	tls_ctx_put(w->tls);
+	w->tls = ctx[nctx - 1];
+	ctx[nctx - 1] = NULL;
+	adopt_servers(w, ctx);
+	drop_contexts(ctx, nctx);
 	__atomic_store_n(&w->seg->h.generation, gen, __ATOMIC_RELEASE);
 	return true;
 }

@@ -565,7 +565,7 @@ drain_reply(struct bconn *b, u8 **p, u8 *end)
 static void
 bconn_data(struct bconn *b, u8 **p, u8 *end)
 {
-	while (b->state < BCONN_CLOSING) {
+	while (b->state < BCONN_CLOSING && !b->conn.switching) {
 		if (b->state == BCONN_GREETING || b->state == BCONN_AUTH) {
 			u8 *before = *p;
 
@@ -623,7 +623,7 @@ lost(struct bconn *b)
 	char text[128];
 	struct sess *s = b->sess;
 
-	snprintf(text, sizeof text, "%s", b->conn.err != 0 ? strerror(b->conn.err) : "closed by the server");
+	snprintf(text, sizeof text, "%s", b->conn.err != 0 ? conn_why(&b->conn) : "closed by the server");
 	if (b->state <= BCONN_SETUP && b->exp_n == 0) {
 		bconn_login_failed(b, ERR_CONNECT, text);
 		return;

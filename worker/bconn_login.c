@@ -54,6 +54,32 @@ login_failed_err(struct bconn *b, int code, const u8 *body, size_t len)
 	bconn_login_failed(b, code, text);
 }
 
+/* What the server's greeting and [server] tls make of the connection. What is written from here on waits for the
+ * handshake, so the login goes to nobody whose certificate was not found good. false: the login has failed. */
+static bool
+begin_tls(struct bconn *b, const struct hs_greeting *g, u32 caps)
+{
+	struct wserver *srv = b->srv;
+	u8 buf[64];
+	struct wr w = wr_init(buf, sizeof buf);
+	struct hs_response r = {.caps = caps | CAP_SSL, .max_packet = 1u << 30, .charset = b->bp->collation, .ssl_request = true};
+
+	if (srv->tls == NULL || ((g->caps & CAP_SSL) == 0 && srv->tls_mode == CFG_STLS_PREFERRED))
+		return true;
+	if ((g->caps & CAP_SSL) == 0) {
+		bconn_login_failed(b, ERR_CONNECT, "the server does not offer TLS");
+		return false;
+	}
+	hs_response_write(&w, 1, &r);
+	AZ(w.bad);
+	if (conn_write(&b->conn, buf, w.len) &&
+	    conn_tls_connect(&b->conn, srv->tls, srv->tls_mode == CFG_STLS_FULL ? srv->tls_name : NULL,
+		srv->tls_sni[0] != '\0' ? srv->tls_sni : NULL, &srv->resume))
+		return true;
+	bconn_login_failed(b, ERR_CONNECT, conn_why(&b->conn));
+	return false;
+}
+
 static void
 send_login(struct bconn *b, const struct hs_greeting *g)
 {
@@ -70,11 +96,15 @@ send_login(struct bconn *b, const struct hs_greeting *g)
 	};
 
 	r.caps &= g->caps | CAP_SECURE_CONNECTION | CAP_FOUND_ROWS;
+	if (!begin_tls(b, g, r.caps))
+		return;
+	if (conn_is_tls(&b->conn))
+		r.caps |= CAP_SSL;
 	if (b->has_password) {
 		auth_native_token(b->stage1, b->scramble, token);
 		r.auth = (struct slice){token, sizeof token};
 	}
-	hs_response_write(&w, 1, &r);
+	hs_response_write(&w, conn_is_tls(&b->conn) ? 2 : 1, &r);
 	bconn_set_state(b, BCONN_AUTH);
 	if (w.bad || !conn_write(&b->conn, buf, w.len))
 		bconn_login_failed(b, ERR_CONNECT, "login could not be sent");
@@ -174,7 +204,7 @@ on_login_packet(struct bconn *b, const u8 *body, size_t len, u8 seq)
 void
 bconn_login_data(struct bconn *b, u8 **p, u8 *end)
 {
-	while (b->state == BCONN_GREETING || b->state == BCONN_AUTH) {
+	while ((b->state == BCONN_GREETING || b->state == BCONN_AUTH) && !b->conn.switching) {
 		size_t have = (size_t)(end - *p);
 		u32 len;
 

@@ -46,15 +46,47 @@ held_reserve(struct conn *c, size_t cap)
 	return true;
 }
 
+/* Bytes read before a layer began are its input. */
+static bool
+switch_held(struct conn *c, const u8 *p, size_t n)
+{
+	c->switching = false;
+	bool ok = n == 0 || layer_unread(c, p, n);
+	held_free(c);
+	return ok;
+}
+
+static ssize_t
+receive(struct conn *c, u8 *at, size_t room)
+{
+	ssize_t n;
+
+	if (c->layer != NULL) {
+		n = layer_read(c, at, room);
+		if (layer_more(c->layer))
+			ev_io_again(&c->io);
+		return n;
+	}
+	do
+		n = recv(c->io.fd, at, room, 0);
+	while (n < 0 && errno == EINTR);
+	return n;
+}
+
 bool
 conn_read(struct conn *c, size_t want, u8 **p_r, u8 **end_r, size_t *new_r)
 {
 	u8 *at;
-	size_t room, have = c->held_len;
-	bool shared = have <= HELD_SMALL;
 	ssize_t n;
 
 	*new_r = 0;
+	if (c->switching && !switch_held(c, c->held, c->held_len)) {
+		c->eof = true;
+		c->err = ENOMEM;
+		return false;
+	}
+	size_t room, have = c->held_len;
+	bool shared = have <= HELD_SMALL;
 	if (shared) {
 		if (have > 0)
 			memcpy(c->env->rbuf, c->held, have);
@@ -66,6 +98,8 @@ conn_read(struct conn *c, size_t want, u8 **p_r, u8 **end_r, size_t *new_r)
 
 		if (c->held_cap - have < 4096 && cap < have + have / 2)
 			cap = have + have / 2;
+		if (c->layer != NULL && cap < have + LAYER_ROOM)
+			cap = have + LAYER_ROOM;
 		if (!held_reserve(c, cap)) {
 			c->eof = true;
 			c->err = ENOMEM;
@@ -74,9 +108,7 @@ conn_read(struct conn *c, size_t want, u8 **p_r, u8 **end_r, size_t *new_r)
 		at = c->held;
 		room = c->held_cap - have;
 	}
-	do
-		n = recv(c->io.fd, at + have, room, 0);
-	while (n < 0 && errno == EINTR);
+	n = receive(c, at + have, room);
 	if (n <= 0) {
 		if (n == 0 || (errno != EAGAIN && errno != EWOULDBLOCK)) {
 			c->eof = true;
@@ -107,6 +139,13 @@ conn_keep(struct conn *c, const u8 *p, const u8 *end)
 {
 	size_t n = (size_t)(end - p);
 
+	if (c->switching) {
+		bool ok = switch_held(c, p, n);
+
+		if (layer_more(c->layer))
+			ev_io_again(&c->io);
+		return ok;
+	}
 	if (n == 0) {
 		if (c->held != NULL)
 			held_free(c);
@@ -146,6 +185,8 @@ static void
 watch(struct conn *c)
 {
 	ev_io_want(&c->io, (c->paused ? 0 : EV_READ) | (c->out.head != NULL ? EV_WRITE : 0));
+	if (c->layer != NULL && !c->paused && layer_more(c->layer))
+		ev_io_again(&c->io);
 }
 
 static bool
@@ -164,6 +205,13 @@ conn_writev(struct conn *c, const struct iovec *iov, int n)
 
 	if (c->eof && c->err != 0)
 		return false;
+	if (c->layer != NULL) {
+		bool ok = layer_writev(c, iov, n);
+
+		if (c->out.head != NULL)
+			watch(c);
+		return ok;
+	}
 	if (c->out.head == NULL && n <= (int)ARRAY_LEN(tmp)) {
 		memcpy(tmp, iov, sizeof *iov * (size_t)n);
 		ssize_t r = send_iov(c->io.fd, tmp, n);
@@ -213,12 +261,62 @@ conn_unsent(const struct conn *c)
 	return ioctl(c->io.fd, TIOCOUTQ, &n) == 0 && n > 0 ? (size_t)n : 0;
 }
 
+static struct layer *
+layer_get(struct conn *c)
+{
+	if (c->layer == NULL)
+		c->layer = calloc(1, sizeof *c->layer);
+	if (c->layer == NULL)
+		(void)fail(c, ENOMEM);
+	return c->layer;
+}
+
+bool
+conn_tls_accept(struct conn *c, struct tls_ctx *ctx)
+{
+	struct layer *l = layer_get(c);
+
+	if (l == NULL)
+		return false;
+	l->ssl = tls_accept(ctx);
+	c->switching = true;
+	return l->ssl != NULL || fail(c, ENOMEM);
+}
+
+bool
+conn_tls_connect(struct conn *c, struct tls_ctx *ctx, const char *name, const char *sni, struct tls_resume *resume)
+{
+	struct layer *l = layer_get(c);
+
+	if (l == NULL)
+		return false;
+	l->ssl = tls_connect(ctx, name, sni, resume);
+	c->switching = true;
+	if (l->ssl == NULL)
+		return fail(c, ENOMEM);
+	if (!layer_hello(c))
+		return false;
+	if (c->out.head != NULL)
+		watch(c);
+	return true;
+}
+
+const char *
+conn_why(const struct conn *c)
+{
+	if (c->layer != NULL && c->layer->why != NULL)
+		return c->layer->why;
+	return c->err != 0 ? strerror(c->err) : "closed";
+}
+
 bool
 conn_secure(const struct conn *c)
 {
 	struct sockaddr_storage ss;
 	socklen_t len = sizeof ss;
 
+	if (conn_is_tls(c))
+		return true;
 	return getsockname(c->io.fd, (struct sockaddr *)&ss, &len) == 0 && ss.ss_family == AF_UNIX;
 }
 
@@ -232,6 +330,7 @@ conn_pause(struct conn *c, bool paused)
 void
 conn_close(struct conn *c, ev_f *closed_cb)
 {
+	layer_close(c);
 	outq_clear(c->env->chunks, &c->out);
 	held_free(c);
 	ev_io_close(&c->io, closed_cb);

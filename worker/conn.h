@@ -6,6 +6,7 @@
 #define MARGAY_WORKER_CONN_H
 #include "worker/chunk.h"
 #include "worker/ev.h"
+#include "worker/layer.h"
 
 /* All reads of a worker go into one buffer; what is left over when the event has been handled is kept in
  * the connection until the rest comes. */
@@ -23,6 +24,8 @@ struct conn {
 	u8 *held;        /* malloc'd: bytes read and not consumed */
 	size_t held_len, held_cap;
 	struct outq out;
+	struct layer *layer; /* TLS; NULL: bytes are the socket's */
+	bool switching;      /* a layer began: what is left of the bytes read so far is its input */
 	bool eof;        /* the peer has ended, or an error */
 	bool paused;     /* not read from */
 	int err;         /* errno of the failure, 0 for an orderly end */
@@ -55,6 +58,19 @@ conn_write(struct conn *c, const void *p, size_t len)
 bool conn_flush(struct conn *c);
 /* Bytes sent that the peer's kernel has not acknowledged (Unix sockets: that the peer has not read), 0 if not known. */
 size_t conn_unsent(const struct conn *c);
+/* From the next byte on, in both directions, it speaks TLS. What is written before the handshake has been done waits
+ * for it. Bytes that came with the last read and were not taken yet belong to TLS: the reader stops at c->switching and
+ * gives them to conn_keep as always. false: out of memory, or c->err. */
+bool conn_tls_accept(struct conn *c, struct tls_ctx *ctx);
+/* name, sni, resume: see tls_connect. */
+bool conn_tls_connect(struct conn *c, struct tls_ctx *ctx, const char *name, const char *sni, struct tls_resume *resume);
+static inline bool
+conn_is_tls(const struct conn *c)
+{
+	return c->layer != NULL && c->layer->ssl != NULL;
+}
+/* What made it fail or end, in words. */
+const char *conn_why(const struct conn *c);
 /* May a password be sent over it as it is? True for TLS and for Unix sockets. */
 bool conn_secure(const struct conn *c);
 void conn_pause(struct conn *c, bool paused);

@@ -48,6 +48,43 @@ on_fast(uv_timer_t *h)
 	l->fast_cb(l->arg);
 }
 
+/* Each of those that are in the list now has its turn once; what is added meanwhile waits for the next. */
+static void
+on_idle(uv_idle_t *h)
+{
+	struct ev_loop *l = h->data;
+	struct list now;
+
+	l->now_fresh = false;
+	if (list_empty(&l->again)) {
+		uv_idle_stop(h);
+		return;
+	}
+	now = l->again;
+	now.next->prev = &now;
+	now.prev->next = &now;
+	list_init(&l->again);
+	while (!list_empty(&now)) {
+		struct ev_io *io = LIST_ENTRY(now.next, struct ev_io, again);
+
+		list_del(&io->again);
+		if (io->want & EV_READ)
+			io->cb(io, EV_READ);
+	}
+}
+
+void
+ev_io_again(struct ev_io *io)
+{
+	struct ev_loop *l = io->loop;
+
+	if (!io->active || !list_empty(&io->again))
+		return;
+	list_push_back(&l->again, &io->again);
+	if (!uv_is_active((uv_handle_t *)&l->idle))
+		AZ(uv_idle_start(&l->idle, on_idle));
+}
+
 void
 ev_init(struct ev_loop *l, void *arg, u64 tick_ms, ev_f *tick_cb, ev_f *turn_cb)
 {
@@ -60,7 +97,9 @@ ev_init(struct ev_loop *l, void *arg, u64 tick_ms, ev_f *tick_cb, ev_f *turn_cb)
 	AZ(uv_check_init(&l->uv, &l->check));
 	AZ(uv_timer_init(&l->uv, &l->tick));
 	AZ(uv_timer_init(&l->uv, &l->fast));
-	l->prepare.data = l->check.data = l->tick.data = l->fast.data = l;
+	AZ(uv_idle_init(&l->uv, &l->idle));
+	list_init(&l->again);
+	l->idle.data = l->prepare.data = l->check.data = l->tick.data = l->fast.data = l;
 	AZ(uv_prepare_start(&l->prepare, on_prepare));
 	AZ(uv_check_start(&l->check, on_check));
 	AZ(uv_timer_start(&l->tick, on_tick, tick_ms, tick_ms));
@@ -128,6 +167,7 @@ ev_io_open(struct ev_loop *l, struct ev_io *io, int fd, ev_io_f *cb, void *arg)
 	memset(io, 0, sizeof *io);
 	io->loop = l;
 	io->fd = fd;
+	list_init(&io->again);
 	io->cb = cb;
 	io->arg = arg;
 	int rc = uv_poll_init(&l->uv, &io->poll, fd);
@@ -173,6 +213,7 @@ ev_io_take_fd(struct ev_io *io, ev_f *closed_cb)
 
 	if (!io->active)
 		return -1;
+	list_del(&io->again);
 	io->active = false;
 	io->want = 0;
 	io->fd = -1;

@@ -9,6 +9,7 @@
 #define MARGAY_WORKER_EV_H
 #include <uv.h>
 #include "base/base.h"
+#include "base/list.h"
 
 #define EV_READ  1u
 #define EV_WRITE 2u
@@ -26,6 +27,7 @@ struct ev_io {
 	void *arg;
 	int fd;
 	u32 want;
+	struct list again; /* in ev_loop.again */
 	bool active; /* handle initialised and not closed */
 };
 
@@ -35,6 +37,8 @@ struct ev_loop {
 	uv_check_t check;
 	uv_timer_t tick;
 	uv_timer_t fast;
+	uv_idle_t idle;
+	struct list again; /* bytes of theirs wait here, not in the kernel */
 	ev_f *tick_cb, *fast_cb, *turn_cb;
 	void *arg;
 	u64 now_ns;      /* read once in a turn */
@@ -57,6 +61,9 @@ void ev_fast(struct ev_loop *l, ev_f *cb, u64 ms, bool on);
  * (the fd is not closed then). */
 MUST_CHECK int ev_io_open(struct ev_loop *l, struct ev_io *io, int fd, ev_io_f *cb, void *arg);
 void ev_io_want(struct ev_io *io, u32 events);
+/* EV_READ once more in the next turn, though the descriptor may have nothing: bytes of it are held above the kernel.
+ * Nothing happens while reading is not wanted. */
+void ev_io_again(struct ev_io *io);
 /* Stops, closes the fd, and calls closed_cb(arg) in a later turn: only then may the memory go. Idempotent. */
 void ev_io_close(struct ev_io *io, ev_f *closed_cb);
 /* The same, but the descriptor stays open and is the caller's again. */

@@ -659,7 +659,7 @@ bad_packet(struct sess *s, int code, const char *why)
 static void
 sess_data(struct sess *s, u8 **p, u8 *end)
 {
-	while (*p < end && s->state <= SESS_READY && list_empty(&s->resume_node)) {
+	while (*p < end && s->state <= SESS_READY && list_empty(&s->resume_node) && !s->conn.switching) {
 		bool whole, bad;
 		size_t body, len = statement_length(*p, end, &whole, &bad, &body);
 		u8 *pkt = *p;
@@ -725,6 +725,9 @@ on_sess_io(struct ev_io *io, u32 events)
 				conn_pause(&s->conn, true); /* pipelined commands wait in the kernel */
 		}
 	}
-	if (s->conn.eof && s->state < SESS_CLOSING)
-		sess_close(s, s->conn.err != 0 ? strerror(s->conn.err) : NULL);
+	if (s->conn.eof && s->state < SESS_CLOSING) {
+		if (conn_is_tls(&s->conn) && !s->conn.layer->up)
+			login_tls_failed(s);
+		sess_close(s, s->conn.err != 0 ? conn_why(&s->conn) : NULL);
+	}
 }

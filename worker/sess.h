@@ -181,6 +181,7 @@ const struct cfg_user *sess_user(struct sess *s);
 void login_greet(struct sess *s);
 void login_packet(struct sess *s, const u8 *body, size_t len, u8 seq);
 void login_finish(struct sess *s, bool ok);
+void login_tls_failed(struct sess *s);
 void login_counts_drop(struct sess *s);
 void login_admit(struct sess *s);
 

@@ -204,6 +204,13 @@ count_address(struct sess *s)
 	return false;
 }
 
+/* Not twice: inside of TLS the bit means nothing, so that an SSLRequest there is a malformed response. */
+static u32
+caps_offered(const struct sess *s)
+{
+	return CAPS_CLIENT | (s->w->tls != NULL && !conn_is_tls(&s->conn) ? CAP_SSL : 0);
+}
+
 void
 login_greet(struct sess *s)
 {
@@ -231,7 +238,7 @@ login_greet(struct sess *s)
 	    .protocol = 10,
 	    .version = {(const u8 *)version, strlen(version)},
 	    .thread_id = s->id,
-	    .caps = CAPS_CLIENT,
+	    .caps = caps_offered(s),
 	    .charset = 45, /* utf8mb4_general_ci: a client names its own */
 	    .status = ST_AUTOCOMMIT,
 	    .plugin = {(const u8 *)"mysql_native_password", 21},
@@ -304,6 +311,25 @@ login_finish(struct sess *s, bool ok)
 		sess_resume(s);
 }
 
+/* What [user] tls asks of the connection. Looked at when the password was right, so that it tells nobody who is known. */
+static bool
+user_transport(struct sess *s, const struct cfg_user *u)
+{
+	const char *subject = cfg_text(&s->w->cfg, u->tls_subject);
+
+	if (u->tls == CFG_UTLS_ANY || (u->tls == CFG_UTLS_REQUIRED && conn_secure(&s->conn)) ||
+	    (u->tls == CFG_UTLS_CERT && conn_is_tls(&s->conn) && tls_peer_is(s->conn.layer->ssl, subject)))
+		return true;
+	STAT_ADD(s->w->stat->logins_failed, 1);
+	log_limited(LOG_WARN_, "login refused: user %s from %s: %s", s->user, s->addr_text,
+	    u->tls == CFG_UTLS_REQUIRED ? "without TLS" : "without the client certificate that it must show");
+	if (u->tls == CFG_UTLS_REQUIRED)
+		sess_error_close(s, s->next_seq, ERR_TLS_NEEDED, "user %s has tls = required", s->user);
+	else
+		sess_error_close(s, s->next_seq, ERR_TLS_CERT, "user %s", s->user);
+	return false;
+}
+
 /* The client is who it says: may it come from there, and is there room for it? */
 void
 login_admit(struct sess *s)
@@ -321,7 +347,7 @@ login_admit(struct sess *s)
 		sess_error_close(s, s->next_seq, ERR_NETWORK, "user %s, address %s", s->user, s->addr_text);
 		return;
 	}
-	if (!user_limit(s, u))
+	if (!user_transport(s, u) || !user_limit(s, u))
 		return;
 	if (s->login_db == NULL && u->default_schema.off != 0)
 		s->login_db = istr_get(&w->in, cfg_text(&w->cfg, u->default_schema), u->default_schema.len);
@@ -349,16 +375,54 @@ unsafe_collation(u8 id)
 	return memchr(ids, id, sizeof ids) != NULL;
 }
 
+/* The response comes again, inside of TLS. */
+static void
+ssl_request(struct sess *s)
+{
+	if (!conn_tls_accept(&s->conn, s->w->tls))
+		sess_close(s, conn_why(&s->conn));
+}
+
+void
+login_tls_failed(struct sess *s)
+{
+	STAT_ADD(s->w->stat->tls_failed, 1);
+	log_limited(LOG_WARN_, "client %s: %s", s->addr_text, conn_why(&s->conn));
+}
+
+/* True: it may go on as it is. */
+static bool
+login_transport(struct sess *s)
+{
+	if (conn_is_tls(&s->conn)) {
+		STAT_ADD(s->w->stat->tls_handshakes, 1);
+		if (tls_was_resumed(s->conn.layer->ssl))
+			STAT_ADD(s->w->stat->tls_resumed, 1);
+		return true;
+	}
+	if (s->w->cfg.r->margay.tls != CFG_TLS_REQUIRED || conn_secure(&s->conn))
+		return true;
+	STAT_ADD(s->w->stat->logins_failed, 1);
+	sess_error_close(s, s->next_seq, ERR_TLS_NEEDED, "tls = required");
+	return false;
+}
+
 static void
 login_response(struct sess *s, const u8 *body, size_t len)
 {
 	struct hs_response r;
 
-	if (hs_response_parse(body, len, CAPS_CLIENT, &r) != 0 || r.ssl_request) {
+	if (hs_response_parse(body, len, caps_offered(s), &r) != 0) {
 		bad_handshake(s);
 		return;
 	}
-	s->caps = r.caps;
+	if (r.ssl_request) {
+		ssl_request(s);
+		return;
+	}
+	if (!login_transport(s))
+		return;
+	s->caps = r.caps & ~CAP_SSL;
 	s->collation = r.charset != 0 ? r.charset : 45;
 	s->unsafe_charset = s->unsafe_login = unsafe_collation(s->collation);
 	if (r.user.len >= sizeof s->user || r.db.len > 192) {
@@ -380,7 +444,7 @@ login_response(struct sess *s, const u8 *body, size_t len)
 void
 login_packet(struct sess *s, const u8 *body, size_t len, u8 seq)
 {
-	u8 want = s->state == SESS_LOGIN ? 1 : (u8)(s->next_seq + 1);
+	u8 want = s->state != SESS_LOGIN ? (u8)(s->next_seq + 1) : conn_is_tls(&s->conn) ? 2 : 1;
 
 	s->next_seq = (u8)(seq + 1);
 	if (seq != want) {

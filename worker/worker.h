@@ -51,6 +51,11 @@ struct wserver {
 	/* options of the generation in force */
 	u64 pool_size, pool_grow_ns, pool_idle_ns, pool_age_ns, max_prepared, connect_ns, max_connections;
 	u32 weight, cluster;
+	u32 tls_mode;            /* enum cfg_tls_server */
+	struct tls_ctx *tls;     /* NULL: off */
+	struct tls_resume resume;
+	char tls_name[256];      /* that verify-full expects */
+	char tls_sni[256];       /* "": the address is a number or a path */
 };
 
 /* Connections that answer alike: same server, account, capabilities and collation. */
@@ -133,6 +138,7 @@ struct worker {
 	struct list resume; /* sessions with held bytes to look at */
 	u32 at_session; /* whose event is being handled, for a panic text */
 	u32 turn;
+	struct tls_ctx *tls; /* towards clients; NULL: not offered */
 	char version[80]; /* greeting, when not configured */
 	u64 version_until;
 };

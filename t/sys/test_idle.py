@@ -1,7 +1,11 @@
 """5,000 clients that say nothing: what each costs in memory, before and after large results."""
+import ssl
+
 from margaytest import *
+from mt_certs import Authority
 
 AIM_KIB = 6.0
+TLS_AIM_KIB = 18.0
 
 
 def setup():
@@ -51,6 +55,29 @@ def test_memory_per_idle_client():
     ok(each() <= AIM_KIB, "the second crowd costs %.2f KiB each" % each())
     for c in again:
         c._force_close()
+
+
+@limit(400)
+def test_memory_per_idle_tls_client():
+    ca = Authority()
+    cert, key = ca.issue("proxy.example", "IP:127.0.0.1")
+    t = Margay(db, margay={"max_clients": 2 * n, "login_timeout": "60s", "tls_cert": cert, "tls_key": key})
+    few = max(n // 5, 200)
+    c = ssl.create_default_context(cafile=ca.pem)
+    warm = [t.conn(ssl=c) for _ in range(20)]
+    for w in warm:
+        eq(len(query(w, "SELECT * FROM t")), 1000)
+    base = proc_pss(t.worker_pids())
+    clients = [t.conn(ssl=c, connect_timeout=60) for _ in range(few)]
+    login = (proc_pss(t.worker_pids()) - base) / few
+    for k in clients:
+        eq(len(query(k, "SELECT * FROM t")), 1000)
+    each = (proc_pss(t.worker_pids()) - base) / few
+    note("%d idle TLS clients, KiB of worker Pss each: %.2f after login, %.2f after a result of 1,000 rows" % (few, login, each))
+    ok(each <= TLS_AIM_KIB, "an idle TLS client costs %.2f KiB" % each)
+    for k in clients + warm:
+        k._force_close()
+    t.stop()
 
 
 if __name__ == '__main__':

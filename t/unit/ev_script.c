@@ -29,6 +29,7 @@ ev_init(struct ev_loop *l, void *arg, u64 tick_ms, ev_f *tick_cb, ev_f *turn_cb)
 	l->arg = arg;
 	l->tick_cb = tick_cb;
 	l->turn_cb = turn_cb;
+	list_init(&l->again);
 	l->now_ns = 1000000 * MS_NS; /* not 0: times of 0 mean "never" in places */
 	evs_loop = l;
 }
@@ -73,6 +74,7 @@ ev_io_open(struct ev_loop *l, struct ev_io *io, int fd, ev_io_f *cb, void *arg)
 	memset(io, 0, sizeof *io);
 	io->loop = l;
 	io->fd = fd;
+	list_init(&io->again);
 	io->cb = cb;
 	io->arg = arg;
 	io->active = true;
@@ -85,6 +87,13 @@ ev_io_want(struct ev_io *io, u32 events)
 {
 	if (io->active)
 		io->want = events;
+}
+
+void
+ev_io_again(struct ev_io *io)
+{
+	if (io->active && list_empty(&io->again))
+		list_push_back(&io->loop->again, &io->again);
 }
 
 int
@@ -100,6 +109,7 @@ ev_io_take_fd(struct ev_io *io, ev_f *closed_cb)
 	cr_assert_lt(i, nios, "a descriptor that was never opened");
 	memmove(&ios[i], &ios[i + 1], (nios - i - 1) * sizeof ios[0]);
 	nios--;
+	list_del(&io->again);
 	io->active = false;
 	io->want = 0;
 	io->fd = -1;
@@ -181,6 +191,16 @@ evs_turn(void)
 		if (pfd[i].revents == 0 || !of[i]->active || of[i]->want == 0)
 			continue;
 		deliver(of[i], pfd[i].revents);
+		ran++;
+	}
+	for (u32 left = nios; left > 0 && !list_empty(&evs_loop->again); left--) {
+		struct ev_io *io = LIST_ENTRY(evs_loop->again.next, struct ev_io, again);
+
+		list_del(&io->again);
+		if ((io->want & EV_READ) == 0)
+			continue;
+		io->cb(io, EV_READ);
+		step();
 		ran++;
 	}
 	if (evs_loop->turn_cb != NULL)

@@ -1,0 +1,25 @@
+/* base/tls.h: an OpenSSL context from PEM texts. One place for the master, which makes one to see whether the files of a
+ * configuration can be used, and for the workers, which use it: what passes the check cannot fail later. Touches no file.
+ */
+#ifndef MARGAY_BASE_TLS_H
+#define MARGAY_BASE_TLS_H
+#include "base/base.h"
+
+struct ssl_ctx_st; /* OpenSSL's SSL_CTX */
+
+struct tls_opts {
+	const char *cert, *key, *ca, *crl; /* PEM texts; NULL or "": none */
+	const char *ciphers, *suites;      /* NULL or "": OpenSSL's */
+	bool accept;                       /* towards clients */
+	bool verify;                       /* towards servers: their certificate must be valid */
+	bool tls13;                        /* nothing older */
+};
+/* What is wrong with which option. */
+enum tls_part { TLS_CERT, TLS_KEY, TLS_CA, TLS_CRL, TLS_CIPHERS, TLS_SUITES, TLS_ALL };
+
+/* NULL: *part_r and why say what is wrong; no part of a key is in it. */
+struct ssl_ctx_st *tls_ctx_make(const struct tls_opts *o, enum tls_part *part_r, char *why, size_t size);
+void tls_ctx_drop(struct ssl_ctx_st *ctx);
+/* Has the first certificate of the text run out, or does it not hold yet? */
+bool tls_cert_outdated(const char *pem);
+#endif

@@ -1,0 +1,245 @@
+/* worker/layer.c: see layer.h. */
+#include "worker/layer.h"
+#include <errno.h>
+#include <sys/socket.h>
+#include "worker/conn.h"
+
+#define WIRE_MAX   (LAYER_ROOM - TLS_SLACK) /* one recv: what comes out of it always fits */
+#define OUT_ENOUGH 49152                    /* ciphertext to send at once */
+
+static u8 wire_buf[WIRE_MAX]; /* one thread, one event at a time */
+static u8 gather_buf[TLS_RECORD];
+
+static bool
+failed(struct conn *c, int err)
+{
+	c->eof = true;
+	c->err = err;
+	return false;
+}
+
+/* ---- towards the socket ---- */
+
+static bool
+emit(struct conn *c, const u8 *p, size_t len)
+{
+	if (c->out.head == NULL) {
+		ssize_t r;
+
+		do
+			r = send(c->io.fd, p, len, MSG_NOSIGNAL);
+		while (r < 0 && errno == EINTR);
+		if (r < 0 && errno != EAGAIN && errno != EWOULDBLOCK)
+			return failed(c, errno);
+		if (r > 0) {
+			p += r;
+			len -= (size_t)r;
+		}
+	}
+	if (len > 0 && !outq_add(c->env->chunks, &c->out, p, len))
+		return failed(c, ENOMEM);
+	return true;
+}
+
+/* What TLS has made goes out. */
+static bool
+emit_tls(struct conn *c)
+{
+	size_t len;
+	const u8 *p = tls_out(&len);
+	bool ok = len == 0 || emit(c, p, len);
+
+	tls_out_clear();
+	return ok;
+}
+
+static bool
+put(struct conn *c, const u8 *p, size_t len)
+{
+	size_t n;
+
+	if (!tls_put(c->layer->ssl, p, len)) {
+		c->layer->why = tls_why();
+		return failed(c, EPROTO);
+	}
+	(void)tls_out(&n);
+	return n < OUT_ENOUGH || emit_tls(c);
+}
+
+/* Pieces are put together to records of full length: a header apart from its body would be a record of its own. */
+static bool
+encrypt(struct conn *c, const struct iovec *iov, int n)
+{
+	size_t have = 0;
+
+	for (int i = 0; i < n; i++) {
+		const u8 *p = iov[i].iov_base;
+		size_t len = iov[i].iov_len;
+
+		while (len > 0) {
+			size_t m = MIN(len, sizeof gather_buf - have);
+
+			memcpy(gather_buf + have, p, m);
+			have += m;
+			p += m;
+			len -= m;
+			if (have == sizeof gather_buf) {
+				if (!put(c, gather_buf, have))
+					return false;
+				have = 0;
+			}
+		}
+	}
+	return (have == 0 || put(c, gather_buf, have)) && emit_tls(c);
+}
+
+bool
+layer_writev(struct conn *c, const struct iovec *iov, int n)
+{
+	struct layer *l = c->layer;
+
+	if (l->up)
+		return encrypt(c, iov, n);
+	for (int i = 0; i < n; i++)
+		if (!outq_add(c->env->chunks, &l->early, iov[i].iov_base, iov[i].iov_len))
+			return failed(c, ENOMEM);
+	return true;
+}
+
+static bool
+send_early(struct conn *c)
+{
+	struct layer *l = c->layer;
+
+	while (l->early.head != NULL) {
+		struct iovec iov[8];
+		int n = outq_iov(&l->early, iov, 8);
+		size_t len = 0;
+
+		for (int i = 0; i < n; i++)
+			len += iov[i].iov_len;
+		if (!encrypt(c, iov, n))
+			return false;
+		outq_drop(c->env->chunks, &l->early, len);
+	}
+	return true;
+}
+
+/* ---- from the socket ---- */
+
+/* Bytes of the wire: those held from before, or one recv. */
+static ssize_t
+wire(struct conn *c)
+{
+	struct layer *l = c->layer;
+	ssize_t n;
+
+	if (l->wire_len > 0) {
+		size_t m = MIN(l->wire_len, sizeof wire_buf);
+
+		memcpy(wire_buf, l->wire, m);
+		l->wire_len -= m;
+		if (l->wire_len > 0) {
+			memmove(l->wire, l->wire + m, l->wire_len);
+		} else {
+			free(l->wire);
+			l->wire = NULL;
+		}
+		return (ssize_t)m;
+	}
+	do
+		n = recv(c->io.fd, wire_buf, sizeof wire_buf, 0);
+	while (n < 0 && errno == EINTR);
+	return n;
+}
+
+static ssize_t
+decrypt(struct conn *c, u8 *at, size_t room)
+{
+	struct layer *l = c->layer;
+	ssize_t n = wire(c);
+	size_t got;
+
+	if (n <= 0)
+		return n;
+	enum tls_end end = tls_feed(l->ssl, wire_buf, (size_t)n, at, room, &got);
+	if (end == TLS_FAILED)
+		l->why = tls_why();
+	/* an alert, a ticket, the next step of the handshake */
+	if (!emit_tls(c)) {
+		errno = c->err;
+		return -1;
+	}
+	if (end == TLS_FAILED) {
+		errno = EPROTO;
+		return -1;
+	}
+	if (!l->up && tls_is_up(l->ssl)) {
+		l->up = true;
+		if (!send_early(c)) {
+			errno = c->err;
+			return -1;
+		}
+	}
+	if (got > 0)
+		return (ssize_t)got; /* an end behind them comes again with the next recv */
+	if (end == TLS_EOF)
+		return 0;
+	errno = EAGAIN;
+	return -1;
+}
+
+ssize_t
+layer_read(struct conn *c, u8 *at, size_t room)
+{
+	return decrypt(c, at, room);
+}
+
+bool
+layer_hello(struct conn *c)
+{
+	if (tls_hello(c->layer->ssl) != TLS_GO) {
+		c->layer->why = tls_why();
+		return failed(c, EPROTO);
+	}
+	return emit_tls(c);
+}
+
+bool
+layer_more(const struct layer *l)
+{
+	return l->wire_len > 0;
+}
+
+bool
+layer_unread(struct conn *c, const u8 *p, size_t len)
+{
+	struct layer *l = c->layer;
+
+	l->wire = malloc(len);
+	if (l->wire == NULL)
+		return false;
+	memcpy(l->wire, p, len);
+	l->wire_len = len;
+	return true;
+}
+
+void
+layer_close(struct conn *c)
+{
+	struct layer *l = c->layer;
+
+	if (l == NULL)
+		return;
+	if (l->ssl != NULL) {
+		if (l->up && !c->eof && c->out.head == NULL) {
+			tls_bye(l->ssl);
+			(void)emit_tls(c);
+		}
+		tls_free(l->ssl);
+	}
+	outq_clear(c->env->chunks, &l->early);
+	free(l->wire);
+	free(l);
+	c->layer = NULL;
+}
