@@ -263,6 +263,18 @@ expect_name(SSL *s, const char *name)
 	return SSL_set1_host(s, name) == 1;
 }
 
+/* SSL_set_tlsext_host_name() is a macro that casts const away, which clang refuses. */
+static bool
+ask_name(SSL *s, const char *sni)
+{
+	union {
+		const char *c;
+		void *v;
+	} u = {sni};
+
+	return SSL_ctrl(s, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name, u.v) == 1;
+}
+
 struct ssl_st *
 tls_connect(struct tls_ctx *c, const char *name, const char *sni, struct tls_resume *resume)
 {
@@ -272,7 +284,7 @@ tls_connect(struct tls_ctx *c, const char *name, const char *sni, struct tls_res
 		return NULL;
 	SSL_set_connect_state(s);
 	SSL_set_app_data(s, resume);
-	if ((name != NULL && !expect_name(s, name)) || (sni != NULL && SSL_set_tlsext_host_name(s, sni) != 1)) {
+	if ((name != NULL && !expect_name(s, name)) || (sni != NULL && !ask_name(s, sni))) {
 		SSL_free(s);
 		return NULL;
 	}
