@@ -441,6 +441,7 @@ on_sess_closed(void *arg)
 	istr_put(&w->in, s->db);
 	istr_put(&w->in, s->login_db);
 	settings_put(&w->in, s->set);
+	trace_off(s);
 	mem_wipe(s->stage1, sizeof s->stage1);
 	s->magic = 0;
 	free(s);
@@ -533,6 +534,8 @@ sess_close_when_sent(struct sess *s)
 void
 sess_cmd_clear(struct sess *s)
 {
+	if (unlikely(s->trace != NULL) && s->cmd.com != 0)
+		trace_end(s);
 	if (s->cmd.buf != NULL) {
 		s->w->bytes_held -= s->cmd.len;
 		free(s->cmd.buf);

@@ -57,6 +57,7 @@ struct cmd {
 	bool kill_sent;
 	bool timed_out;
 	bool to_primary;
+	bool trace_row;        /* SHOW WARNINGS: the trace follows the server's rows */
 	bool hint_ignored;     /* the hint in its text could not be followed */
 	bool set_many;         /* SET with several assignments */
 	bool state_changed;    /* the server said so, and named no variable or database */
@@ -151,8 +152,12 @@ struct sess {
 	struct ps *ps;
 	u32 ps_n, ps_cap;
 	u32 ncursors, nlong_data; /* statements with such */
+	struct trace *trace;    /* SET margay_trace; NULL: off */
 	char info[INFO_LEN];
 };
+
+/* Stages of a statement, in their order. */
+enum trace_stage { TRACE_PARSE, TRACE_ROUTE, TRACE_WAIT, TRACE_AHEAD, TRACE_SERVER, TRACE_REPLY, TRACE_STAGES };
 
 /* sess.c */
 void sess_new(struct worker *w, int fd, u32 kind);
@@ -240,6 +245,21 @@ void sess_track_ok(struct sess *s, struct bconn *b, const struct pkt_ok *ok);
 bool ro_dispatch(struct sess *s);
 /* True: w has the error that the client gets instead of the server's. */
 bool ro_error(struct sess *s, u16 code, u8 seq, struct wr *w);
+
+/* sess_trace.c: all but trace_variable and trace_off for a session with a trace only */
+void trace_stage(struct sess *s, enum trace_stage st);
+void trace_end(struct sess *s);
+void trace_off(struct sess *s);
+bool trace_counts(const struct sess *s);
+void trace_row(struct sess *s, struct wr *w, u8 seq);
+bool trace_show(struct sess *s);
+bool trace_variable(struct sess *s);
+static inline void
+trace_begin(struct sess *s, enum trace_stage st)
+{
+	if (unlikely(s->trace != NULL))
+		trace_stage(s, st);
+}
 
 /* sess_local.c */
 void local_processlist(struct sess *s, bool full);

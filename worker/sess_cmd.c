@@ -500,6 +500,7 @@ sent_seq(const struct sess *s)
 void
 cmd_send_now(struct sess *s, struct bconn *b)
 {
+	trace_begin(s, TRACE_SERVER);
 	u8 exp = EXP_CLIENT;
 	bool ok;
 	union {
@@ -554,6 +555,7 @@ cmd_run_on(struct sess *s, struct bconn *b)
 		bconn_link(b, s);
 	}
 	b->uses++;
+	trace_begin(s, TRACE_AHEAD);
 	bconn_set_state(b, BCONN_BUSY);
 	if (s->state != SESS_BUSY)
 		sess_set_state(s, SESS_BUSY);
@@ -588,6 +590,7 @@ get_backend(struct sess *s, struct wserver *srv)
 		return;
 	if (s->state != SESS_WAIT)
 		sess_set_state(s, SESS_WAIT);
+	trace_begin(s, TRACE_WAIT);
 	bpool_wait(bp, s);
 }
 
@@ -689,6 +692,7 @@ cmd_dispatch(struct sess *s)
 {
 	const u32 asks = STMT_F_DIAG | STMT_F_FOUND_ROWS;
 
+	trace_begin(s, TRACE_ROUTE);
 	if ((s->learning != 0 && wants_insert_id(s)) || (s->b != NULL && s->b->kills > 0)) {
 		if (!cmd_save(s))
 			return;

@@ -145,6 +145,10 @@ com_query(struct sess *s, const u8 *text, size_t len)
 {
 	classify(s, text, len, 0);
 	keep_info(s, text, len);
+	if (unlikely((s->cmd.st.flags & STMT_F_MARGAY) != 0) && trace_variable(s))
+		return;
+	if (unlikely(s->trace != NULL) && trace_show(s))
+		return;
 	if (s->cmd.st.kind == STMT_PROCESSLIST) {
 		local_processlist(s, (s->cmd.st.flags & STMT_F_FULL) != 0);
 		return;
@@ -207,6 +211,7 @@ com_reset_connection(struct sess *s)
 	s->insert_id_lost = false;
 	s->row_count = -1;
 	s->found_rows = 0;
+	trace_off(s);
 	sess_record_pin(s);
 	local_ok(s);
 }
@@ -402,6 +407,7 @@ cmd_packet(struct sess *s, const u8 *pkt, size_t len)
 	c->p = pkt;
 	c->len = len;
 	c->started = ev_now(&s->w->loop);
+	trace_begin(s, TRACE_PARSE);
 	__atomic_store_n(&r->command, c->com, __ATOMIC_RELAXED);
 	__atomic_store_n(&r->statements, r->statements + 1, __ATOMIC_RELAXED);
 	STAT_ADD(s->w->stat->statements, 1);

@@ -243,6 +243,19 @@ pass_ok(struct sess *s, struct bconn *b, struct out *o, struct pkt_ok *ok)
 
 	if (s->cmd.login)
 		return true; /* the login's own OK follows */
+	if (unlikely(s->trace != NULL)) {
+		if (s->cmd.trace_row && header == 0xfe) {
+			struct wr row = out_room(s, o, &room);
+
+			trace_row(s, &row, pkt[3]++);
+			if (!room || !out_made(s, o, &row))
+				return false;
+		}
+		if (trace_counts(s)) {
+			ok->warnings++;
+			same = false;
+		}
+	}
 	if (same)
 		return out_add(s, o, pkt, b->reply.pkt_len);
 	struct wr w = out_room(s, o, &room);
@@ -466,6 +479,7 @@ sess_on_reply(struct sess *s, struct bconn *b, u8 **p, u8 *end)
 
 	o.n = 0;
 	o.bytes = o.used = 0;
+	trace_begin(s, TRACE_REPLY);
 	for (;;) {
 		u8 *start = *p, *pass;
 		enum reply_ev ev = reply_next(&b->reply, p, end, &pass);

@@ -700,3 +700,39 @@ TEST_WORKER(long_data_that_could_not_be_sent)
 	client_expect_ok(c);
 	rig_stop();
 }
+
+TEST_WORKER(trace_in_a_prepared_statements_reply)
+{
+	for (u32 old = 0; old < 2; old++) {
+		struct peer *c, *s = NULL;
+		struct bytes b = {0};
+
+		rig_start(NULL);
+		c = client_login(old ? CAPS_OLD : CAPS_NEW);
+		client_query(c, "SET margay_trace=1");
+		client_expect_ok(c);
+		u32 id = prepare(c, sql, &s, 1, 77, 1);
+		execute(c, id, true, 5);
+		expect_execute(s, 77, true, 5);
+		bytes_result(&b, 1, CAPS_NEW, ST_AUTOCOMMIT, 0, 2);
+		peer_send(s, b.p, b.len);
+		bytes_free(&b);
+		bytes_result(&b, 1, c->caps, ST_AUTOCOMMIT, 1, 2);
+		if (old) /* the EOF behind the column definitions tells nothing yet: count, definition, EOF */
+			for (u32 at = 0, k = 0; k < 3; at += PKT_HDR + rd24(b.p + at), k++)
+				if (k == 2)
+					b.p[at + PKT_HDR + 1] = 0;
+		peer_expect(c, b.p, b.len);
+		bytes_free(&b);
+		/* the server has no warnings: it is not asked for them */
+		client_query(c, "SHOW WARNINGS");
+		rig_run();
+		peer_expect_silence(s);
+		cr_assert_gt(peer_pending(c), 100);
+		peer_skip(c, peer_pending(c));
+		client_query(c, "SET margay_trace=0");
+		client_expect_ok(c);
+		peer_close(c);
+		rig_stop();
+	}
+}
