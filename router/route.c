@@ -114,6 +114,7 @@ route_read(const struct route_in *in, struct route_out *out)
 		    in->policy == CFG_READ_ALL ? ROUTE_READ_ALL : ROUTE_READ;
 		return;
 	}
+	out->lacked_writes = lacked_writes;
 	to_primary(in, lacked_writes ? ROUTE_OWN_WRITES : ROUTE_NO_REPLICA, out);
 	if (out->index >= 0)
 		return;
@@ -167,7 +168,7 @@ route_statement(const struct stmt *st, const struct route_in *in, struct route_o
 
 	out->read = read;
 	out->index = -1;
-	out->hint_ignored = false;
+	out->hint_ignored = out->lacked_writes = false;
 	if (!read || in->pinned_trx) {
 		out->read = false;
 		to_primary(in, read ? ROUTE_TRX : st->why, out);

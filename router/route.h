@@ -40,6 +40,7 @@ struct route_out {
 	int index;             /* into servers, -1: none (why says what is missing) */
 	enum route_reason why;
 	bool read;             /* may be run again elsewhere */
+	bool lacked_writes;    /* a read, and replicas that are up are not known to have what it must see */
 	bool hint_ignored;     /* the statement's hint could not be followed */
 };
 

@@ -45,6 +45,11 @@ const struct shm_field shm_fields[] = {
     LAYOUT_session(D)
 #undef REC
 #undef REC_T
+#define REC   "usergtid"
+#define REC_T struct shm_usergtid
+    LAYOUT_usergtid(D)
+#undef REC
+#undef REC_T
 #define REC   "addrcount"
 #define REC_T struct shm_addrcount
     LAYOUT_addrcount(D)

@@ -9,6 +9,7 @@
 /* A row's count picks the declarator: 0 is a scalar. A new array length needs its line here. */
 #define SHM_DECL(t, f, n, doc) SHM_DECL_IF_##n(t, f)
 #define SHM_DECL_IF_0(t, f)    t f;
+#define SHM_DECL_IF_8(t, f)    t f[8];
 #define SHM_DECL_IF_16(t, f)   t f[16];
 #define SHM_DECL_IF_48(t, f)   t f[48];
 #define SHM_DECL_IF_56(t, f)   t f[56];
@@ -32,6 +33,7 @@ SHM_STRUCT(cluname);
 SHM_STRUCT(srvhealth);
 SHM_STRUCT(cluhealth);
 SHM_STRUCT(session);
+SHM_STRUCT(usergtid);
 SHM_STRUCT(addrcount);
 SHM_STRUCT(pool);
 SHM_STRUCT(poolsrv);
@@ -112,7 +114,7 @@ struct shm_seg_worker {
 	struct shm_wstat stat;
 	struct shm_hist hist[SHM_HISTS];
 	/* struct shm_sstat servers[max_servers]; u64 users[max_users] (clients of each, atomic);
-	 * struct shm_session sessions[max_sessions]; struct shm_addrcount addrs[max_addrs]; */
+	 * struct shm_usergtid gtids[max_users]; struct shm_session sessions[max_sessions]; struct shm_addrcount addrs[max_addrs]; */
 	u8 rest[];
 };
 struct shm_seg_pool {

@@ -45,9 +45,15 @@ worker_users_off(u32 servers)
 }
 
 static size_t
-worker_sessions_off(u32 servers, u32 users)
+worker_gtids_off(u32 servers, u32 users)
 {
 	return LINE_UP(worker_users_off(servers) + users * sizeof(u64));
+}
+
+static size_t
+worker_sessions_off(u32 servers, u32 users)
+{
+	return LINE_UP(worker_gtids_off(servers, users) + users * sizeof(struct shm_usergtid));
 }
 
 static size_t
@@ -374,6 +380,12 @@ u64 *
 shm_worker_users(const struct shm_seg_worker *s)
 {
 	return at(s, worker_users_off(s->max_servers));
+}
+
+struct shm_usergtid *
+shm_worker_gtids(const struct shm_seg_worker *s)
+{
+	return at(s, worker_gtids_off(s->max_servers, s->max_users));
 }
 
 struct shm_session *

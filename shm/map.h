@@ -60,6 +60,7 @@ struct shm_slot *shm_master_workers(const struct shm_seg_master *s);
 struct shm_srvname *shm_master_servers(const struct shm_seg_master *s);
 struct shm_sstat *shm_worker_servers(const struct shm_seg_worker *s);
 u64 *shm_worker_users(const struct shm_seg_worker *s);
+struct shm_usergtid *shm_worker_gtids(const struct shm_seg_worker *s);
 struct shm_session *shm_worker_sessions(const struct shm_seg_worker *s);
 struct shm_addrcount *shm_worker_addrs(const struct shm_seg_worker *s);
 struct shm_poolsrv *shm_pool_srv(const struct shm_seg_pool *s);

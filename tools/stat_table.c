@@ -453,6 +453,14 @@ raw_worker(FILE *f, const struct stat_inst *in, const struct stat_sample *s, u32
 		if (n > 0)
 			fprintf(f, "worker.%u.user.%u.clients %" PRIu64 "\n", i, k, n);
 	}
+	for (u32 k = 0; k < seg->max_users; k++) {
+		struct shm_usergtid g;
+
+		seq_words_load(&g, &shm_worker_gtids(seg)[k], sizeof g);
+		snprintf(where, sizeof where, "worker.%u.usergtid.%u", i, k);
+		if (g.unknown != 0 || g.pos[0] != 0)
+			record_print(f, "usergtid", where, &g, false);
+	}
 	for (u32 k = 0; k < seg->max_addrs; k++) {
 		struct shm_addrcount a;
 

@@ -349,12 +349,11 @@ bconn_expect_done(struct bconn *b)
 
 /* ---- replies to what was sent on our own account ---- */
 
-static void
-learned(struct bconn *b)
+/* The one value of a small result: column count, definition, row, OK. False: there is none. */
+static bool
+small_value(struct bconn *b, struct slice *v_r)
 {
-	/* column count, definition, row, OK: the row holds one number as text */
 	struct rd r = rd_init(b->small, b->small_len);
-	u64 v = 0;
 
 	for (int i = 0; i < 2; i++) {
 		u32 len = rd_u24(&r);
@@ -363,10 +362,20 @@ learned(struct bconn *b)
 		rd_take(&r, len);
 	}
 	rd_take(&r, PKT_HDR);
-	struct slice t = rd_lenenc_str(&r);
-	for (size_t i = 0; !r.bad && i < t.len; i++)
+	*v_r = rd_lenenc_str(&r);
+	return !r.bad;
+}
+
+static void
+learned(struct bconn *b)
+{
+	struct slice t;
+	u64 v = 0;
+	bool ok = small_value(b, &t);
+
+	for (size_t i = 0; ok && i < t.len; i++)
 		v = v * 10 + (u64)(t.p[i] - '0');
-	learn_end(b, !r.bad, v);
+	learn_end(b, ok, v);
 }
 
 /* The state of the connection after one of our own commands succeeded. */
@@ -392,6 +401,14 @@ own_command_ok(struct bconn *b, enum expect e)
 		if (b->state == BCONN_RESET)
 			bpool_on_ready(b);
 		break;
+	case EXP_WAIT: {
+		struct slice v;
+
+		if (!small_value(b, &v))
+			v.len = 0;
+		causal_waited(b, v);
+		break;
+	}
 	case EXP_KILL:
 		bconn_close(b, NULL);
 		break;
@@ -418,6 +435,11 @@ own_command_err(struct bconn *b, enum expect e)
 		if (err.code != 1094) /* unknown thread: it has ended by itself */
 			log_limited(LOG_WARN_, "server %s: KILL refused: %s", b->srv->name, text);
 		bconn_close(b, NULL);
+		return;
+	}
+	if (e == EXP_WAIT) {
+		log_limited(LOG_WARN_, "server %s: MASTER_GTID_WAIT: %s", b->srv->name, text);
+		causal_wait_error(b);
 		return;
 	}
 	if (b->state == BCONN_SETUP) {
@@ -459,7 +481,7 @@ own_reply(struct bconn *b, u8 **p, u8 *end)
 	u8 *start = *p, *pass;
 	enum reply_ev ev = reply_next(&b->reply, p, end, &pass);
 
-	if (e == EXP_LEARN && b->small_len + (size_t)(pass - start) <= sizeof b->small) {
+	if ((e == EXP_LEARN || e == EXP_WAIT) && b->small_len + (size_t)(pass - start) <= sizeof b->small) {
 		memcpy(b->small + b->small_len, start, (size_t)(pass - start));
 		b->small_len += (u32)(pass - start);
 	}
@@ -511,7 +533,7 @@ own_reply(struct bconn *b, u8 **p, u8 *end)
 static enum reply_kind
 own_reply_kind(enum expect e)
 {
-	return e == EXP_PREPARE ? REPLY_PREPARE : e == EXP_LEARN ? REPLY_RESULT : REPLY_OK_ONLY;
+	return e == EXP_PREPARE ? REPLY_PREPARE : e == EXP_LEARN || e == EXP_WAIT ? REPLY_RESULT : REPLY_OK_ONLY;
 }
 
 /* The reset that follows leaves the database as it is: it must be known. */

@@ -14,6 +14,7 @@ enum expect {
 	EXP_DB,      /* COM_INIT_DB */
 	EXP_INSERT_ID, /* SET last_insert_id */
 	EXP_PREPARE, /* a statement prepared again */
+	EXP_WAIT,    /* SELECT MASTER_GTID_WAIT(): the statement follows when it says 0 */
 	EXP_LEARN,   /* SELECT LAST_INSERT_ID() */
 	EXP_KILL,    /* KILL on a control connection */
 	EXP_CLIENT,  /* the client's statement: passed on */

@@ -33,6 +33,14 @@ struct ps {
 #define INFO_LEN 128
 #define HELD_MAX (64 * 1024) /* pipelined bytes read ahead of a running statement */
 
+/* Positions that a read needs: pairs of domain and sequence number. */
+#define CAUSAL_DOMAINS 5 /* four of an account (tbl/layout.def) and the session's own */
+struct causal {
+	u32 n;
+	bool unknown; /* something was written that has no position: the primary alone has it for sure */
+	u64 pos[2 * CAUSAL_DOMAINS];
+};
+
 /* The statement under way. */
 struct cmd {
 	u8 com;
@@ -57,6 +65,8 @@ struct cmd {
 	bool kill_sent;
 	bool timed_out;
 	bool to_primary;
+	bool no_wait;          /* a wait for a replica was in vain */
+	struct causal wait_for; /* n > 0: positions that the replica chosen must reach first */
 	bool trace_row;        /* SHOW WARNINGS: the trace follows the server's rows */
 	bool hint_ignored;     /* the hint in its text could not be followed */
 	bool set_many;         /* SET with several assignments */
@@ -245,6 +255,12 @@ void sess_track_ok(struct sess *s, struct bconn *b, const struct pkt_ok *ok);
 bool ro_dispatch(struct sess *s);
 /* True: w has the error that the client gets instead of the server's. */
 bool ro_error(struct sess *s, u16 code, u8 seq, struct wr *w);
+
+/* sess_causal.c (and sess_causal.h) */
+void causal_wrote(struct sess *s, struct wserver *srv);
+void causal_wrote_unknown(struct sess *s, struct wserver *srv);
+void causal_waited(struct bconn *b, struct slice value);
+void causal_wait_error(struct bconn *b);
 
 /* sess_trace.c: all but trace_variable and trace_off for a session with a trace only */
 void trace_stage(struct sess *s, enum trace_stage st);

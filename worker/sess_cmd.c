@@ -1,7 +1,7 @@
 /* worker/sess_cmd.c: commands of a client that is logged in: what each is, where it goes, what must be sent ahead of
  * it, and what happens when that fails. Runs in a worker.
  */
-#include "worker/sess.h"
+#include "worker/sess_causal.h"
 #include <stdarg.h>
 #include "base/str.h"
 #include "router/route.h"
@@ -9,29 +9,6 @@
 #define RETRY_MAX 16384 /* longer reads are not kept for a second try: they are rare and cost a copy */
 
 /* ---- routing ---- */
-
-static bool
-gtid_reached(struct worker *w, struct wserver *srv, u32 domain, u64 seq)
-{
-	const struct shm_srvhealth *h = &w->health->servers[srv->id];
-	u64 probed = __atomic_load_n(&h->probed, __ATOMIC_RELAXED);
-
-	if (srv->gtid.probed != probed) {
-		struct shm_srvhealth d;
-
-		if (srv_detail_read(h, &d) != 0) {
-			STAT_ADD(w->stat->seqlock_stale, 1);
-			return false;
-		}
-		srv->gtid.probed = d.probed;
-		srv->gtid.n = MIN(d.ngtid, (u32)ARRAY_LEN(d.gtid) / 2);
-		memcpy(srv->gtid.pos, d.gtid, sizeof srv->gtid.pos);
-	}
-	for (u32 i = 0; i < srv->gtid.n; i++)
-		if (srv->gtid.pos[2 * i] == domain)
-			return srv->gtid.pos[2 * i + 1] >= seq;
-	return false;
-}
 
 /* A connection failed here a moment ago, and health has not seen the server up since. */
 static bool
@@ -56,7 +33,7 @@ drained(const struct worker *w, u32 id)
 }
 
 static void
-route_servers(struct sess *s, const struct cfg_cluster *c, struct route_server *rs)
+route_servers(struct sess *s, const struct cfg_cluster *c, const struct causal *k, struct route_server *rs)
 {
 	struct worker *w = s->w;
 	const u32 *idx = cfg_cluster_servers(&w->cfg, c);
@@ -74,8 +51,7 @@ route_servers(struct sess *s, const struct cfg_cluster *c, struct route_server *
 		    .v = wserver_verdict(srv),
 		    .drain = drained(w, id),
 		    .suspect = wserver_suspect(srv, now),
-		    .has_writes = s->wrote && s->gtid_known &&
-		        gtid_reached(w, srv, s->gtid_domain, s->gtid_seq),
+		    .has_writes = k->n > 0 && causal_reached(w, srv, k),
 		};
 	}
 }
@@ -148,14 +124,17 @@ choose_server(struct sess *s)
 
 	if (hint == -2)
 		return NULL;
-	route_servers(s, c, rs);
+	struct causal need;
+
+	causal_need(s, c, &need);
+	route_servers(s, c, &need, rs);
 	struct route_in in = {
 	    .hint_server = hint,
 	    .topology = (enum cfg_topology)c->topology,
 	    /* what a server says of itself is asked of the primary */
 	    .policy = s->db_local ? CFG_READ_PRIMARY : (enum cfg_read_policy)c->read_policy,
 	    .read_split = s->read_split,
-	    .wrote = s->wrote,
+	    .wrote = need.n > 0 || need.unknown,
 	    .pinned_trx = (s->status & ST_AUTOCOMMIT) == 0,
 	    .retry = s->cmd.retries > 0,
 	    .primary = clu_primary_load(w->health, c->id, NULL),
@@ -165,6 +144,15 @@ choose_server(struct sess *s)
 	    .servers = rs,
 	};
 	route_statement(&s->cmd.st, &in, &out);
+	s->cmd.wait_for.n = 0;
+	if (out.lacked_writes && (out.index < 0 || out.why == ROUTE_OWN_WRITES)) {
+		int i = causal_pick(s, c, &in, &need);
+
+		if (i >= 0) {
+			out.index = i;
+			out.why = ROUTE_WAITED;
+		}
+	}
 	/* USE and SET leave nothing at a server: without a primary any server will do */
 	if (out.index < 0 && out.why == ROUTE_NO_PRIMARY && !in.pinned_trx &&
 	    (s->cmd.st.kind == STMT_USE || s->cmd.st.kind == STMT_SET) && s->cmd.st.pins == 0) {
@@ -409,6 +397,12 @@ send_ahead(struct sess *s, struct bconn *b, bool own_connection)
 	    (s->cmd.needs_reset || (b->diag_left && !stmt_clears_diagnostics(&s->cmd.st)) ||
 		!settings_reach(b->set, s->set)))
 		ahead_reset(&a, b);
+	if (unlikely(s->cmd.wait_for.n > 0) && !own_connection) {
+		char sql[CAUSAL_SQL_MAX];
+		size_t n = causal_sql(s, sql, sizeof sql);
+
+		ahead_com(&a, COM_QUERY, sql, n, EXP_WAIT);
+	}
 	if (ps != NULL && bps_find(b, ps->text, ps->db, ps->set) == NULL)
 		ahead_prepare(&a, ps, b);
 	if (!own_connection || ps != NULL)

@@ -669,6 +669,7 @@ account_writes(struct sess *s, bool err)
 		/* changed, and the server gave no GTID: no replica can be known to have it */
 		s->wrote = true;
 		s->gtid_known = false;
+		causal_wrote_unknown(s, s->b->srv);
 	}
 }
 

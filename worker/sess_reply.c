@@ -74,7 +74,7 @@ out_room(struct sess *s, struct out *o, bool *ok)
 /* ---- what the server says about the session ---- */
 
 static void
-gtid_seen(struct sess *s, struct slice v)
+gtid_seen(struct sess *s, struct bconn *b, struct slice v)
 {
 	u64 part[3] = {0};
 	int i = 0;
@@ -92,6 +92,7 @@ gtid_seen(struct sess *s, struct slice v)
 		s->gtid_domain = (u32)part[0];
 		s->gtid_seq = part[2];
 		s->cmd.gtid_seen = true;
+		causal_wrote(s, b->srv);
 	}
 }
 
@@ -126,7 +127,7 @@ track_sysvar(struct sess *s, struct bconn *b, const struct track_item *it, bool 
 	enum sysvar_quote q = sysvar_lookup(it->name.p, it->name.len);
 
 	if (q == SYSVAR_IGNORE) {
-		gtid_seen(s, it->value);
+		gtid_seen(s, b, it->value);
 		return;
 	}
 	if (slice_ieq(it->name.p, it->name.len, "character_set_client"))

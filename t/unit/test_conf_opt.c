@@ -110,6 +110,9 @@ Test(opt, enums_agree_with_the_snapshot)
 	same_enum(OPT_IN_CLUSTER, "read_policy", "replicas", CFG_READ_REPLICAS);
 	same_enum(OPT_IN_CLUSTER, "read_policy", "all", CFG_READ_ALL);
 	same_enum(OPT_IN_CLUSTER, "read_policy", "primary", CFG_READ_PRIMARY);
+	same_enum(OPT_IN_CLUSTER, "causal_reads", "session", CFG_CAUSAL_SESSION);
+	same_enum(OPT_IN_CLUSTER, "causal_reads", "cluster", CFG_CAUSAL_CLUSTER);
+	same_enum(OPT_IN_CLUSTER, "causal_reads", "off", CFG_CAUSAL_OFF);
 	same_enum(OPT_IN_USER, "read_split", "yes", CFG_SPLIT_YES);
 	same_enum(OPT_IN_USER, "read_split", "no", CFG_SPLIT_NO);
 }

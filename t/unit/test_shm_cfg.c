@@ -500,12 +500,15 @@ Test(cfg, enums_match_their_words)
 	if (strcmp(#name, "topology") == 0)                                                        \
 		cr_assert_str_eq(extra, "replication|galera|standalone");                          \
 	if (strcmp(#name, "read_policy") == 0)                                                     \
-		cr_assert_str_eq(extra, "replicas|all|primary");
+		cr_assert_str_eq(extra, "replicas|all|primary");                                     \
+	if (strcmp(#name, "causal_reads") == 0)                                                    \
+		cr_assert_str_eq(extra, "session|cluster|off");
 #define OPT_USER(type, name, def, min, max, reload, extra, summary, prose)                         \
 	if (strcmp(#name, "read_split") == 0)                                                      \
 		cr_assert_str_eq(extra, "yes|no");
 #include "tbl/options.def"
 	cr_assert(CFG_REPLICATION == 0 && CFG_GALERA == 1 && CFG_STANDALONE == 2);
 	cr_assert(CFG_READ_REPLICAS == 0 && CFG_READ_ALL == 1 && CFG_READ_PRIMARY == 2);
+	cr_assert(CFG_CAUSAL_SESSION == 0 && CFG_CAUSAL_CLUSTER == 1 && CFG_CAUSAL_OFF == 2);
 	cr_assert(CFG_SPLIT_YES == 0 && CFG_SPLIT_NO == 1);
 }

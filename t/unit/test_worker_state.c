@@ -712,7 +712,7 @@ TEST_WORKER(session_reads_its_own_writes)
 {
 	struct bytes state = {0};
 
-	rig_start(NULL);
+	rig_start(&(struct rig_conf){.cluster = "causal_timeout = 0"});
 	struct peer *c = client_login(CAPS_NEW), *s, *r;
 	client_query(c, "INSERT INTO t VALUES (1)");
 	s = server_ready(0);

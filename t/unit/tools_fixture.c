@@ -104,6 +104,8 @@ fill_worker(u32 i)
 	w->stat.statements = 1000 * (i + 1);
 	w->stat.loop_ns_max = 2500000;
 	w->stat.bytes_to_clients = 123456789;
+	shm_worker_gtids(w)[0].pos[0] = 1; /* domain 0 */
+	shm_worker_gtids(w)[0].pos[1] = 42;
 	shm_worker_servers(w)[0].statements = 600;
 	shm_worker_servers(w)[0].conns_idle = 2;
 	shm_worker_servers(w)[0].time_ns = 1500000000;
