@@ -344,6 +344,11 @@ call_effect(struct cls *c, enum fn_effect effect)
 		c->flags |= STMT_F_DIAG;
 		cls_deny(c, ROUTE_STATE);
 		break;
+	case FX_CONN_ID: /* once told, it must stay true */
+		c->pins |= PIN(CONN_ID);
+		c->flags |= STMT_F_SESSION_FN;
+		cls_deny(c, ROUTE_STATE);
+		break;
 	case FX_CONN:
 		c->flags |= STMT_F_SESSION_FN;
 		cls_deny(c, ROUTE_STATE);

@@ -95,11 +95,13 @@ judge(struct cls *c, struct stmt *st, u32 n, size_t len, u32 mode)
 	}
 	if (st->kind == STMT_PROCESSLIST && c->flags & STMT_F_MULTI)
 		st->kind = STMT_SHOW;
-	/* No KILL may slip through to a server, where the id would be another's: the caller refuses
-	 * one with an arg. */
+	/* A number alone is looked up by the caller. One with an arg is for the server, and hides what else
+	 * the text is. */
 	if (c->kill && (bad || n != 1 || !c->kill_plain || mode & LEX_TRUNCATED)) {
 		bool alone = st->kind == STMT_KILL && n == 1 && !c->kill_plain;
 
+		if (n != 1 || st->kind != STMT_KILL)
+			cls_doubt(c);
 		st->kind = STMT_KILL;
 		st->num = 0;
 		if (!alone || st->arg_len == 0) {

@@ -6,13 +6,13 @@
 #include "parser/cls.h"
 
 /* System variables whose value a connection makes for itself. */
-enum sysvar_means { SV_DIAG, SV_INSERT_ID, SV_CONN };
+enum sysvar_means { SV_DIAG, SV_INSERT_ID, SV_CONN, SV_CONN_ID };
 static const struct {
 	const char *name;
 	enum sysvar_means means;
 } sysvars_read[] = {
     {"warning_count", SV_DIAG},  {"error_count", SV_DIAG}, {"last_insert_id", SV_INSERT_ID},
-    {"identity", SV_INSERT_ID},  {"last_gtid", SV_CONN},   {"pseudo_thread_id", SV_CONN},
+    {"identity", SV_INSERT_ID},  {"last_gtid", SV_CONN},   {"pseudo_thread_id", SV_CONN_ID},
     {"in_transaction", SV_CONN}, {"insert_id", SV_CONN},   {"rand_seed1", SV_CONN},
     {"rand_seed2", SV_CONN},
 };
@@ -39,6 +39,8 @@ sysvar_read(struct cls *c, struct slice name, bool global)
 			c->flags |= m == SV_DIAG        ? STMT_F_DIAG
 				    : m == SV_INSERT_ID ? STMT_F_INSERT_ID
 							: STMT_F_SESSION_FN;
+			if (m == SV_CONN_ID)
+				c->pins |= PIN(CONN_ID);
 		}
 }
 

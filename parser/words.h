@@ -25,7 +25,8 @@ enum fn_effect {
 	FX_INSERT_ID,
 	FX_FOUND_ROWS,
 	FX_ROW_COUNT,
-	FX_CONN
+	FX_CONN,
+	FX_CONN_ID
 };
 
 #define WORD_MAX 31

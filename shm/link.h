@@ -101,20 +101,22 @@ MUST_CHECK int link_send(int fd, u32 type, const void *body, size_t len, const i
  * ERR_NOTFOUND: end of channel, ERR_PROTO: cut or malformed (its fds are closed), ERR_SYSTEM. */
 MUST_CHECK int link_recv(int fd, u32 *type_r, void *buf, size_t size, int *fds_r, size_t *nfds_r);
 
-/* Connection ids (32 bits): instance 3, epoch parity 1, slot 6, sequence 22. */
+/* Connection ids (32 bits): instance 3, epoch parity 1, a one, slot 6, sequence 21. The one keeps them apart from the
+ * thread ids of servers, which begin at 1 (a server reaches 2^27 after years): KILL takes both kinds. */
+#define LINK_SESSION_SEQ 0x1fffffu
 static inline u32
 link_session_id(u32 instance, u64 epoch, u32 slot, u32 seq)
 {
-	return (instance & 7) << 29 | (u32)(epoch & 1) << 28 | (slot & 63) << 22 | (seq & 0x3fffff);
+	return (instance & 7) << 29 | (u32)(epoch & 1) << 28 | 1u << 27 | (slot & 63) << 21 | (seq & LINK_SESSION_SEQ);
 }
 static inline u32
 link_session_slot(u32 id)
 {
-	return id >> 22 & 63;
+	return id >> 21 & 63;
 }
 static inline bool
 link_session_is_ours(u32 id, u32 instance, u64 epoch)
 {
-	return id >> 29 == (instance & 7) && (id >> 28 & 1) == (epoch & 1);
+	return id >> 29 == (instance & 7) && (id >> 28 & 1) == (epoch & 1) && (id >> 27 & 1) == 1;
 }
 #endif

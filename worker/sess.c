@@ -301,6 +301,7 @@ sess_record(struct sess *s)
 	n.pin = r->pin;
 	n.in_trx = r->in_trx;
 	n.thread_id = r->thread_id;
+	n.other_id = r->other_id;
 	n.statements = r->statements;
 	seq_write_begin(&r->seq);
 	seq_words_store((u8 *)r + 8, (u8 *)&n + 8, sizeof n - 8);
@@ -319,6 +320,8 @@ sess_record_pin(struct sess *s)
 		STAT_ADD(s->w->stat->clients_pinned, -1);
 	__atomic_store_n(&r->pin, pin, __ATOMIC_RELAXED);
 	__atomic_store_n(&r->in_trx, (u32)s->in_trx, __ATOMIC_RELAXED);
+	__atomic_store_n(&r->other_id, s->b != NULL && (s->pins & 1u << PIN_CONN_ID) != 0 ? s->b->thread_id : 0,
+	    __ATOMIC_RELAXED);
 }
 
 static void
@@ -374,7 +377,7 @@ new_id(struct worker *w)
 
 	do
 		id = link_session_id(w->instance, w->epoch, w->slot, ++w->next_seq);
-	while ((w->next_seq & 0x3fffff) == 0 || sess_by_id(w, id) != NULL);
+	while ((w->next_seq & LINK_SESSION_SEQ) == 0 || sess_by_id(w, id) != NULL);
 	return id;
 }
 

@@ -153,22 +153,13 @@ com_query(struct sess *s, const u8 *text, size_t len)
 		local_processlist(s, (s->cmd.st.flags & STMT_F_FULL) != 0);
 		return;
 	}
-	if (s->cmd.st.kind == STMT_KILL && s->cmd.st.arg_len > 0) {
-		cmd_fail(s, ERR_REFUSED, "KILL in this form: the ids of servers are not those of clients");
-		return;
-	}
-	if (s->cmd.st.kind == STMT_KILL) {
+	/* in any other form the server looks for the thread: ids of clients are none of its own (shm/link.h) */
+	if (s->cmd.st.kind == STMT_KILL && s->cmd.st.arg_len == 0) {
 		local_kill(s, s->cmd.st.num, s->cmd.st.flags);
 		return;
 	}
 	if (s->cmd.st.flags & STMT_F_LOCAL_FILE) {
 		cmd_fail(s, ERR_REFUSED, "LOAD DATA LOCAL INFILE");
-		return;
-	}
-	if (s->cmd.st.flags & STMT_F_SESSION_FN && cmd_has_word(s, "connection_id")) {
-		if (local_row_count(s))
-			return;
-		cmd_fail(s, ERR_REFUSED, "CONNECTION_ID() other than in SELECT CONNECTION_ID(): the server's would be another's");
 		return;
 	}
 	cmd_dispatch(s);
@@ -301,9 +292,13 @@ com_stmt(struct sess *s, const u8 *body, size_t len)
 		cmd_fail(s, ERR_PROTO, "COM_STMT_EXECUTE of statement %u", id);
 		return;
 	}
-	c->ps = ps;
 	if (c->com == COM_STMT_EXECUTE)
 		keep_info(s, (const u8 *)ps->text->text, ps->text->len);
+	if (c->com == COM_STMT_EXECUTE && c->st.kind == STMT_KILL && c->st.arg_len == 0) {
+		local_kill(s, c->st.num, c->st.flags);
+		return;
+	}
+	c->ps = ps;
 	cmd_dispatch(s);
 }
 
@@ -342,11 +337,6 @@ com_prepare(struct sess *s, const u8 *text, size_t len)
 			t->st.pins |= s->cmd.st.pins;
 			t->st.why = ROUTE_UNKNOWN;
 		}
-	}
-	if (t->st.kind == STMT_KILL || (t->st.flags & STMT_F_SESSION_FN && cmd_has_word(s, "connection_id"))) {
-		istr_put(&s->w->in, t);
-		cmd_fail(s, ERR_REFUSED, "KILL and CONNECTION_ID() in a prepared statement: ids of servers are not those of clients");
-		return;
 	}
 	/* what it is matters when it is executed; prepared it leaves nothing */
 	s->cmd.st = t->st;

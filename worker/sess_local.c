@@ -53,7 +53,7 @@ process_row(struct rset *rs, const struct shm_session *r, u64 now, bool full, bo
 	    runs ? com_word(r->command) : "Sleep";
 	size_t info = strnlen(r->info, sizeof r->info);
 
-	snprintf(id, sizeof id, "%u", r->id);
+	snprintf(id, sizeof id, "%u", r->other_id != 0 ? r->other_id : r->id);
 	snprintf(secs, sizeof secs, "%llu", (unsigned long long)(now > r->since ? (now - r->since) / 1000000000u : 0));
 	v[0] = text_slice(id);
 	v[1] = text_slice(r->user[0] != '\0' ? r->user : "unauthenticated user");
@@ -144,17 +144,44 @@ local_kill_session(struct worker *w, u32 id, bool query_only, u32 by)
 		sess_close(t, "KILL");
 }
 
+/* The session that knows its connection to the cluster's primary by this id, 0: none. */
+static u32
+session_of_thread(struct sess *s, u32 thread)
+{
+	struct worker *w = s->w;
+	const struct cfg_user *u = sess_user(s);
+	int prim = u == NULL ? -1 : clu_primary_load(w->health, cfg_clusters(&w->cfg)[u->cluster_idx].id, NULL);
+
+	for (u32 i = 0; thread != 0 && prim >= 0 && i < w->nworkers; i++) {
+		const struct shm_seg_worker *seg = i == w->slot ? w->seg : w->peer[i];
+		const struct shm_session *tab = shm_worker_sessions(seg);
+
+		if (__atomic_load_n(&shm_master_workers(w->names)[i].pid, __ATOMIC_RELAXED) == 0)
+			continue;
+		for (u32 k = 0; k < seg->max_sessions; k++)
+			if (__atomic_load_n(&tab[k].other_id, __ATOMIC_RELAXED) == thread &&
+			    __atomic_load_n(&tab[k].server, __ATOMIC_RELAXED) == (u32)prim + 1)
+				return __atomic_load_n(&tab[k].id, __ATOMIC_RELAXED);
+	}
+	return 0;
+}
+
+/* id: as the session was greeted, or what CONNECTION_ID() told it. */
 void
 local_kill(struct sess *s, u64 id, u32 flags)
 {
 	struct worker *w = s->w;
-	u32 slot = link_session_slot((u32)id), found = 0;
+	u32 slot, found = 0;
 	struct shm_session r;
 	bool query = (flags & STMT_F_KILL_QUERY) != 0;
 	const struct shm_seg_worker *seg;
+	u64 asked = id;
 
+	if (id <= UINT32_MAX && !link_session_is_ours((u32)id, w->instance, w->epoch))
+		id = session_of_thread(s, (u32)id);
+	slot = link_session_slot((u32)id);
 	if (id > UINT32_MAX || !link_session_is_ours((u32)id, w->instance, w->epoch) || slot >= w->nworkers) {
-		cmd_fail(s, ERR_NO_SUCH_THREAD, "Unknown thread id: %llu", (unsigned long long)id);
+		cmd_fail(s, ERR_NO_SUCH_THREAD, "Unknown thread id: %llu", (unsigned long long)asked);
 		return;
 	}
 	seg = slot == w->slot ? w->seg : w->peer[slot];
@@ -164,13 +191,13 @@ local_kill(struct sess *s, u64 id, u32 flags)
 		    seq_read(&tab[k].seq, &r, &tab[k], sizeof r) == 0)
 			found = r.id == (u32)id;
 	if (!found) {
-		cmd_fail(s, ERR_NO_SUCH_THREAD, "Unknown thread id: %llu", (unsigned long long)id);
+		cmd_fail(s, ERR_NO_SUCH_THREAD, "Unknown thread id: %llu", (unsigned long long)asked);
 		return;
 	}
 	r.user[sizeof r.user - 1] = '\0';
 	const struct cfg_user *u = sess_user(s);
 	if (strcmp(r.user, s->user) != 0 && (u == NULL || !u->process_admin)) {
-		cmd_fail(s, ERR_KILL_DENIED, "You are not owner of thread %llu", (unsigned long long)id);
+		cmd_fail(s, ERR_KILL_DENIED, "You are not owner of thread %llu", (unsigned long long)asked);
 		return;
 	}
 	if ((u32)id == s->id) {
@@ -225,8 +252,6 @@ local_row_count(struct sess *s)
 		snprintf(v, sizeof v, "%lld", (long long)s->row_count);
 	else if (is_call(s, fn = "found_rows()"))
 		snprintf(v, sizeof v, "%llu", (unsigned long long)s->found_rows);
-	else if (is_call(s, fn = "connection_id()"))
-		snprintf(v, sizeof v, "%u", s->id);
 	else
 		return false;
 	str_copy_slice(name, sizeof name, s->cmd.p + PKT_HDR + 8, strlen(fn));

@@ -235,7 +235,7 @@ class Margay:
 
 def session_slot(c):
     """Worker slot of a client connection, from its id (shm/link.h: link_session_slot)."""
-    return c.thread_id() >> 22 & 63
+    return c.thread_id() >> 21 & 63
 
 
 # ---- load ----

@@ -49,11 +49,29 @@ class Running(threading.Thread):
 
 
 def test_connection_id():
-    """What the client was greeted with, what CONNECTION_ID() says and what the process list shows are one."""
-    c = m.conn()
-    eq(value(c, "SELECT CONNECTION_ID()"), c.thread_id())
+    """The id of the greeting is the one of the process list, until CONNECTION_ID() is asked for: from then on it is
+    the server's, everywhere and for good, and KILL takes both."""
+    c, k = m.conn(), m.conn()
     ids = [r[0] for r in query(c, "SHOW PROCESSLIST")]
     ok(c.thread_id() in ids, "SHOW PROCESSLIST shows %s, we are %d" % (ids, c.thread_id()))
+    own = value(c, "SELECT CONNECTION_ID()")
+    for other in [m.conn() for _ in range(5)]:
+        query(other, "SELECT COUNT(*) FROM t")
+        query(c, "UPDATE t SET v = v + 1")
+    eq(value(c, "SELECT CONNECTION_ID() * 2"), 2 * own)
+    eq(value(c, "SELECT @@pseudo_thread_id"), own)
+    eq(value(c, "SELECT COUNT(*) FROM information_schema.processlist WHERE id = CONNECTION_ID()"), 1)
+    ids = [r[0] for r in query(k, "SHOW PROCESSLIST")]
+    ok(own in ids and c.thread_id() not in ids, "SHOW PROCESSLIST shows %s, we are %d" % (ids, own))
+    eq(query(c, "SHOW WARNINGS"), ())
+    query(c, "SET @x = 5")
+    for victim in (own, c.thread_id()):
+        r = Running(c, "SELECT COUNT(*) FROM seq_1_to_100000000 x%d, seq_1_to_1000 y" % victim)
+        query(k, "KILL QUERY %d" % victim)
+        eq(r.outcome()[:2], ("error", 1317))
+    eq(value(c, "SELECT @x"), 5, "the session lives on")
+    query(k, "KILL %d" % own)
+    wait_for(lambda: raises((), query, c, "SELECT 1"), 5, "the client to be closed")
 
 
 def test_kill_query():

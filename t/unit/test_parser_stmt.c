@@ -27,6 +27,7 @@ struct expect {
 #define STATE_CHANGE_ BIT(STATE_CHANGE)
 #define DIAGNOSTICS_  BIT(DIAGNOSTICS)
 #define SEQUENCE_     BIT(SEQUENCE)
+#define CONN_ID_      BIT(CONN_ID)
 #define XA_           BIT(XA)
 #define MULTI         STMT_F_MULTI
 #define DIAG          STMT_F_DIAG

@@ -161,10 +161,12 @@ Test(link, peer_gone)
 
 Test(link, session_ids)
 {
-	u32 id = link_session_id(5, 3, 37, 0x3fffff);
+	u32 id = link_session_id(5, 3, 37, 0x1fffff);
 
 	cr_assert_eq(link_session_slot(id), 37);
 	cr_assert(link_session_is_ours(id, 5, 1));
 	cr_assert(!link_session_is_ours(id, 5, 2));
 	cr_assert(!link_session_is_ours(id, 4, 3));
+	for (u32 thread = 1; thread < 1u << 27; thread = thread * 3 + 1)
+		cr_assert(!link_session_is_ours(thread, 0, 0), "%u may be a server's", thread);
 }

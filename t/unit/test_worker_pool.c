@@ -664,6 +664,31 @@ TEST_WORKER(kill_query_of_a_running_statement)
 	rig_stop();
 }
 
+/* Who has asked for CONNECTION_ID() keeps that connection, and is found by its id; who has not is not. */
+TEST_WORKER(kill_by_the_id_that_the_server_told)
+{
+	rig_start(NULL);
+	struct peer *c = client_login(CAPS_NEW), *k = client_login(CAPS_NEW), *s = running(c, write_sql, 0);
+	char sql[64];
+
+	snprintf(sql, sizeof sql, "KILL QUERY %u", s->thread_id);
+	client_query(k, sql);
+	client_expect_err(k, 1094, "Unknown thread id");
+	answered(s, c);
+	client_query(c, "SELECT CONNECTION_ID()+0");
+	server_expect_query(s, "SELECT CONNECTION_ID()+0");
+	server_row_for(s, c, ST_AUTOCOMMIT, 0);
+	cr_assert(client_sess(c)->pins & 1u << PIN_CONN_ID);
+	client_query(c, write_sql);
+	server_expect_query(s, write_sql);
+	client_query(k, sql);
+	client_expect_ok(k);
+	expect_kill(s, "QUERY", 0);
+	server_err(s, 1317, "Query execution was interrupted");
+	client_expect_err(c, 1317, "interrupted");
+	rig_stop();
+}
+
 TEST_WORKER(kill_of_a_running_session)
 {
 	rig_start(NULL);
@@ -753,8 +778,8 @@ TEST_WORKER(kill_of_oneself_of_nobody_and_of_others)
 	client_expect_err(c, 1094, "Unknown thread id: 4294967295");
 	client_query(c, "KILL 99999999999");
 	client_expect_err(c, 1094, "Unknown thread id: 99999999999");
-	client_query(c, "KILL USER 'x'");
-	client_expect_err(c, 1235, "KILL in this form");
+	struct peer *s = running(c, "KILL USER 'x'", 0);
+	answered(s, c);
 	kill_it(c, "", o);
 	client_expect_err(c, 1095, "You are not owner of thread");
 	peer_expect_silence(o);

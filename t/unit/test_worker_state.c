@@ -306,6 +306,7 @@ TEST_WORKER(state_that_cannot_be_carried_is_kept)
 	expect_pinned("CALL p()", PIN_ROUTINE);
 	expect_pinned("SET ROLE r", PIN_STATE_CHANGE);
 	expect_pinned("SELECT NEXTVAL(s)", PIN_SEQUENCE);
+	expect_pinned("SELECT CONNECTION_ID()", PIN_CONN_ID);
 	expect_pinned("SET SESSION TRANSACTION_ISOLATION_X=1, @@x=2", PIN_SYSVAR);
 	rig_stop();
 }
