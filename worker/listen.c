@@ -95,10 +95,41 @@ on_listen_io(struct ev_io *io, u32 events)
 	}
 }
 
-/* Listeners wait until there is a configuration, and pause when descriptors ran out. */
+/* Does health know enough of each cluster to route? Its primary, or all its servers. */
+static bool
+verdicts_known(const struct worker *w)
+{
+	const struct cfg_cluster *clusters = cfg_clusters(&w->cfg);
+	const struct cfg_server *servers = cfg_servers(&w->cfg);
+
+	for (u32 i = 0; i < w->cfg.r->nclusters; i++) {
+		const struct cfg_cluster *c = &clusters[i];
+		const u32 *idx = cfg_cluster_servers(&w->cfg, c);
+
+		if (clu_primary_load(w->health, c->id, NULL) >= 0)
+			continue;
+		for (u32 k = 0; k < c->nservers; k++)
+			if (wserver_verdict(&w->srv[servers[idx[k]].id]).state == SRV_UNKNOWN)
+				return false;
+	}
+	return true;
+}
+
+/* A worker of a new master is ready before health has looked at any server: whoever it took then would be told that there
+ * is none. Its clients wait in the accept queue instead, as long as a first look takes at most. */
+#define FIRST_VERDICTS_NS (5000 * MS_NS)
+
+/* Listeners wait until there is a configuration and a first verdict, and pause when descriptors ran out. */
 void
 listen_enable(struct worker *w)
 {
+	if (!w->accepting && w->have_cfg) {
+		if (w->listen_since == 0)
+			w->listen_since = ev_now(&w->loop);
+		w->accepting = verdicts_known(w) || ev_now(&w->loop) - w->listen_since > FIRST_VERDICTS_NS;
+		if (!w->accepting)
+			return;
+	}
 	for (size_t i = 0; i < ARRAY_LEN(w->listen); i++)
 		if (w->listen[i].used && w->listen[i].io.active && w->have_cfg && !w->stopping)
 			ev_io_want(&w->listen[i].io, EV_READ);

@@ -130,6 +130,8 @@ struct worker {
 	u32 max_servers;
 
 	struct wlisten listen[2 * LINK_MAX_LISTEN];
+	bool accepting;   /* health has said enough for the first client */
+	u64 listen_since; /* when that was asked first */
 
 	struct list sessions; /* all */
 	struct sess *by_id[SESS_HASH];
