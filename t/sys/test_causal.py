@@ -70,6 +70,17 @@ def own(c, n, i0):
         eq(value(c, "SELECT v FROM t WHERE id = 1"), i)
 
 
+def reads_wait(c):
+    """Waits on replicas are under way again: after one in vain a replica is left alone for a second."""
+    before = m.counter("causal_waits")
+
+    def waits():
+        own(c, 1, 1)
+        return m.counter("causal_waits") > before + 3
+
+    wait_for(waits, 10, "reads to wait on replicas again")
+
+
 def test_own_writes():
     mode(causal_reads="session")
     waits = m.counter("causal_waits")
@@ -157,7 +168,7 @@ def test_the_wait_ends_in_time():
     """A replica that health has not seen to stand still: the primary answers after causal_timeout."""
     mode(causal_reads="session", causal_timeout="300ms", probe_interval="30s")
     c = m.conn()
-    own(c, 1, 1)
+    reads_wait(c)
     for r in db[1:]:
         r.sql("STOP SLAVE SQL_THREAD")
     try:
@@ -184,13 +195,7 @@ def test_no_wait():
 def test_a_waiting_read_is_killed():
     mode(causal_reads="session", causal_timeout="60s", probe_interval="30s")
     c = m.conn()
-    before = m.counter("causal_waits")
-
-    def waits():
-        own(c, 1, 1)
-        return m.counter("causal_waits") > before + 3
-
-    wait_for(waits, 10, "reads to wait on replicas again")
+    reads_wait(c)
     for r in db[1:]:
         r.sql("STOP SLAVE SQL_THREAD")
     try:
