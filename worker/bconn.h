@@ -19,7 +19,7 @@ enum expect {
 	EXP_KILL,    /* KILL on a control connection */
 	EXP_CLIENT,  /* the client's statement: passed on */
 };
-#define EXP_MAX 12 /* the longest sequence: reset, trackers, db, set, prepare, db, set, insert id, statement */
+#define EXP_MAX 12 /* the longest sequence: reset, trackers, wait, db, set, prepare, db, set, insert id, statement */
 
 /* A statement prepared on this connection. */
 struct bps {

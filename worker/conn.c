@@ -56,20 +56,26 @@ switch_held(struct conn *c, const u8 *p, size_t n)
 	return ok;
 }
 
-static ssize_t
-receive(struct conn *c, u8 *at, size_t room)
+ssize_t
+conn_recv(struct conn *c, void *at, size_t room)
 {
 	ssize_t n;
 
-	if (c->layer != NULL) {
-		n = layer_read(c, at, room);
-		if (layer_more(c->layer))
-			ev_io_again(&c->io);
-		return n;
-	}
 	do
 		n = recv(c->io.fd, at, room, 0);
 	while (n < 0 && errno == EINTR);
+	return n;
+}
+
+static ssize_t
+receive(struct conn *c, u8 *at, size_t room)
+{
+	if (c->layer == NULL)
+		return conn_recv(c, at, room);
+	ssize_t n = layer_read(c, at, room);
+
+	if (layer_more(c->layer))
+		ev_io_again(&c->io);
 	return n;
 }
 
@@ -189,8 +195,8 @@ watch(struct conn *c)
 		ev_io_again(&c->io);
 }
 
-static bool
-fail(struct conn *c, int err)
+bool
+conn_fail(struct conn *c, int err)
 {
 	c->eof = true;
 	c->err = err;
@@ -198,25 +204,16 @@ fail(struct conn *c, int err)
 }
 
 bool
-conn_writev(struct conn *c, const struct iovec *iov, int n)
+conn_put(struct conn *c, const struct iovec *iov, int n)
 {
 	struct iovec tmp[64];
 	size_t sent = 0;
 
-	if (c->eof && c->err != 0)
-		return false;
-	if (c->layer != NULL) {
-		bool ok = layer_writev(c, iov, n);
-
-		if (c->out.head != NULL)
-			watch(c);
-		return ok;
-	}
 	if (c->out.head == NULL && n <= (int)ARRAY_LEN(tmp)) {
 		memcpy(tmp, iov, sizeof *iov * (size_t)n);
 		ssize_t r = send_iov(c->io.fd, tmp, n);
 		if (r < 0)
-			return fail(c, errno);
+			return conn_fail(c, errno);
 		sent = (size_t)r;
 	}
 	for (int i = 0; i < n; i++) {
@@ -227,12 +224,22 @@ conn_writev(struct conn *c, const struct iovec *iov, int n)
 			continue;
 		}
 		if (!outq_add(c->env->chunks, &c->out, (const u8 *)iov[i].iov_base + sent, len - sent))
-			return fail(c, ENOMEM);
+			return conn_fail(c, ENOMEM);
 		sent = 0;
 	}
+	return true;
+}
+
+bool
+conn_writev(struct conn *c, const struct iovec *iov, int n)
+{
+	if (c->eof && c->err != 0)
+		return false;
+	bool ok = c->layer != NULL ? layer_writev(c, iov, n) : conn_put(c, iov, n);
+
 	if (c->out.head != NULL)
 		watch(c);
-	return true;
+	return ok;
 }
 
 bool
@@ -244,7 +251,7 @@ conn_flush(struct conn *c)
 		ssize_t r = send_iov(c->io.fd, iov, n);
 
 		if (r < 0)
-			return fail(c, errno);
+			return conn_fail(c, errno);
 		if (r == 0)
 			break;
 		outq_drop(c->env->chunks, &c->out, (size_t)r);
@@ -267,7 +274,7 @@ layer_get(struct conn *c)
 	if (c->layer == NULL)
 		c->layer = calloc(1, sizeof *c->layer);
 	if (c->layer == NULL)
-		(void)fail(c, ENOMEM);
+		(void)conn_fail(c, ENOMEM);
 	return c->layer;
 }
 
@@ -280,7 +287,7 @@ conn_tls_accept(struct conn *c, struct tls_ctx *ctx)
 		return false;
 	l->ssl = tls_accept(ctx);
 	c->switching = true;
-	return l->ssl != NULL || fail(c, ENOMEM);
+	return l->ssl != NULL || conn_fail(c, ENOMEM);
 }
 
 bool
@@ -293,7 +300,7 @@ conn_tls_connect(struct conn *c, struct tls_ctx *ctx, const char *name, const ch
 	l->ssl = tls_connect(ctx, name, sni, resume);
 	c->switching = true;
 	if (l->ssl == NULL)
-		return fail(c, ENOMEM);
+		return conn_fail(c, ENOMEM);
 	if (!layer_hello(c))
 		return false;
 	if (c->out.head != NULL)

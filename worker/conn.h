@@ -54,6 +54,11 @@ conn_write(struct conn *c, const void *p, size_t len)
 
 	return conn_writev(c, &iov, 1);
 }
+/* For worker/layer, which lies between: the socket itself. conn_put sends what it takes and queues the rest. conn_fail
+ * returns false. */
+bool conn_put(struct conn *c, const struct iovec *iov, int n);
+ssize_t conn_recv(struct conn *c, void *at, size_t room);
+bool conn_fail(struct conn *c, int err);
 /* Writable again: sends from the queue. False: failed. */
 bool conn_flush(struct conn *c);
 /* Bytes sent that the peer's kernel has not acknowledged (Unix sockets: that the peer has not read), 0 if not known. */

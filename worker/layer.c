@@ -1,7 +1,6 @@
 /* worker/layer.c: see layer.h. */
 #include "worker/layer.h"
 #include <errno.h>
-#include <sys/socket.h>
 #include "worker/conn.h"
 
 #define WIRE_MAX   (LAYER_ROOM - TLS_SLACK) /* one recv: what comes out of it always fits */
@@ -10,44 +9,16 @@
 static u8 wire_buf[WIRE_MAX]; /* one thread, one event at a time */
 static u8 gather_buf[TLS_RECORD];
 
-static bool
-failed(struct conn *c, int err)
-{
-	c->eof = true;
-	c->err = err;
-	return false;
-}
-
 /* ---- towards the socket ---- */
-
-static bool
-emit(struct conn *c, const u8 *p, size_t len)
-{
-	if (c->out.head == NULL) {
-		ssize_t r;
-
-		do
-			r = send(c->io.fd, p, len, MSG_NOSIGNAL);
-		while (r < 0 && errno == EINTR);
-		if (r < 0 && errno != EAGAIN && errno != EWOULDBLOCK)
-			return failed(c, errno);
-		if (r > 0) {
-			p += r;
-			len -= (size_t)r;
-		}
-	}
-	if (len > 0 && !outq_add(c->env->chunks, &c->out, p, len))
-		return failed(c, ENOMEM);
-	return true;
-}
 
 /* What TLS has made goes out. */
 static bool
 emit_tls(struct conn *c)
 {
-	size_t len;
-	const u8 *p = tls_out(&len);
-	bool ok = len == 0 || emit(c, p, len);
+	struct iovec iov;
+
+	iov.iov_base = tls_out(&iov.iov_len);
+	bool ok = iov.iov_len == 0 || conn_put(c, &iov, 1);
 
 	tls_out_clear();
 	return ok;
@@ -60,7 +31,7 @@ put(struct conn *c, const u8 *p, size_t len)
 
 	if (!tls_put(c->layer->ssl, p, len)) {
 		c->layer->why = tls_why();
-		return failed(c, EPROTO);
+		return conn_fail(c, EPROTO);
 	}
 	(void)tls_out(&n);
 	return n < OUT_ENOUGH || emit_tls(c);
@@ -102,7 +73,7 @@ layer_writev(struct conn *c, const struct iovec *iov, int n)
 		return encrypt(c, iov, n);
 	for (int i = 0; i < n; i++)
 		if (!outq_add(c->env->chunks, &l->early, iov[i].iov_base, iov[i].iov_len))
-			return failed(c, ENOMEM);
+			return conn_fail(c, ENOMEM);
 	return true;
 }
 
@@ -132,7 +103,6 @@ static ssize_t
 wire(struct conn *c)
 {
 	struct layer *l = c->layer;
-	ssize_t n;
 
 	if (l->wire_len > 0) {
 		size_t m = MIN(l->wire_len, sizeof wire_buf);
@@ -147,14 +117,11 @@ wire(struct conn *c)
 		}
 		return (ssize_t)m;
 	}
-	do
-		n = recv(c->io.fd, wire_buf, sizeof wire_buf, 0);
-	while (n < 0 && errno == EINTR);
-	return n;
+	return conn_recv(c, wire_buf, sizeof wire_buf);
 }
 
-static ssize_t
-decrypt(struct conn *c, u8 *at, size_t room)
+ssize_t
+layer_read(struct conn *c, u8 *at, size_t room)
 {
 	struct layer *l = c->layer;
 	ssize_t n = wire(c);
@@ -189,18 +156,12 @@ decrypt(struct conn *c, u8 *at, size_t room)
 	return -1;
 }
 
-ssize_t
-layer_read(struct conn *c, u8 *at, size_t room)
-{
-	return decrypt(c, at, room);
-}
-
 bool
 layer_hello(struct conn *c)
 {
 	if (tls_hello(c->layer->ssl) != TLS_GO) {
 		c->layer->why = tls_why();
-		return failed(c, EPROTO);
+		return conn_fail(c, EPROTO);
 	}
 	return emit_tls(c);
 }

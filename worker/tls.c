@@ -82,7 +82,7 @@ shared_bio(void)
 	return T.bio;
 }
 
-const u8 *
+u8 *
 tls_out(size_t *len_r)
 {
 	*len_r = T.out_len;

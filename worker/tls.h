@@ -45,7 +45,7 @@ enum tls_end tls_hello(struct ssl_st *ssl);
 /* Says goodbye into tls_out. */
 void tls_bye(struct ssl_st *ssl);
 /* Ciphertext that waits to be sent, for the session that was used last; dropped by tls_out_clear. */
-const u8 *tls_out(size_t *len_r);
+u8 *tls_out(size_t *len_r);
 void tls_out_clear(void);
 
 bool tls_is_up(const struct ssl_st *ssl);
