@@ -127,3 +127,33 @@ mem_wipe(void *p, size_t n)
 	memset(p, 0, n);
 	__asm__ __volatile__("" : : "r"(p) : "memory");
 }
+
+int
+address_split(const char *address, char *host, size_t size, u32 *port_r)
+{
+	const char *end, *colon = NULL, *from = address;
+	u64 port = 3306;
+
+	*port_r = 0;
+	if (address[0] == '/')
+		return str_copy(host, size, address) ? 0 : ERR_INVAL;
+	if (address[0] == '[') {
+		end = strchr(++from, ']');
+		if (end == NULL || (end[1] != '\0' && end[1] != ':'))
+			return ERR_INVAL;
+		if (end[1] == ':')
+			colon = end + 1;
+	} else {
+		colon = strrchr(address, ':');
+		/* More than one colon and no brackets: a bare IPv6 address. */
+		if (colon != NULL && strchr(address, ':') != colon)
+			colon = NULL;
+		end = colon != NULL ? colon : address + strlen(address);
+	}
+	if (colon != NULL && (str_to_u64(colon + 1, &port) != 0 || port == 0 || port > 65535))
+		return ERR_INVAL;
+	if (end == from || !str_copy_slice(host, size, from, (size_t)(end - from)))
+		return ERR_INVAL;
+	*port_r = (u32)port;
+	return 0;
+}

@@ -16,6 +16,8 @@ slice_eq(const void *a, size_t alen, const void *b, size_t blen)
 {
 	return alen == blen && memcmp(a, b, alen) == 0;
 }
+/* "host:port", "[v6]:port", "host" (3306) or "/path" (port 0). 0 or ERR_INVAL. */
+MUST_CHECK int address_split(const char *address, char *host, size_t size, u32 *port_r);
 /* hex must hold 2*len+1. Upper case, as MySQL writes password hashes. */
 void hex_encode(char *hex, const void *data, size_t len);
 /* Exactly 2*len hex digits expected at hex. 0 or ERR_INVAL. */

@@ -31,7 +31,7 @@ tls_from(const struct cfg *cfg, const struct cfg_server *s, struct db_tls *t)
 	struct in6_addr a;
 
 	t->mode = (u32)s->tls;
-	if (name[0] == '\0' && facts_address(cfg_text(cfg, s->address), host, sizeof host, &port) == 0)
+	if (name[0] == '\0' && address_split(cfg_text(cfg, s->address), host, sizeof host, &port) == 0)
 		name = host;
 	t->name = t->mode == CFG_STLS_FULL && (inet_pton(AF_INET, name, &a) == 1 || inet_pton(AF_INET6, name, &a) == 1);
 	if (pem_file(cfg_secret_text(cfg, s->pem.ca), t->ca) != 0 || pem_file(cfg_secret_text(cfg, s->pem.crl), t->crl) != 0 ||
@@ -61,7 +61,7 @@ conf_from(const struct table *t, const struct cfg *cfg, const struct cfg_server 
 		log_err("server %s: index %u is outside of the shared memory", name, s->id);
 		return ERR_INVAL;
 	}
-	if (facts_address(cfg_text(cfg, s->address), c->host, sizeof c->host, &c->port) != 0) {
+	if (address_split(cfg_text(cfg, s->address), c->host, sizeof c->host, &c->port) != 0) {
 		log_err("server %s: address cannot be used", name);
 		return ERR_INVAL;
 	}

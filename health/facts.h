@@ -20,8 +20,6 @@ bool facts_true(const char *value);
 enum obs_thread facts_thread(const char *value);
 /* Decimal number with or without a fraction; 0 for anything else. */
 u64 facts_u64(const char *value);
-/* "host:port", "[v6]:port", "host" (3306) or "/path". 0 or ERR_INVAL. */
-MUST_CHECK int facts_address(const char *address, char *host, size_t size, u32 *port_r);
 /* "schema.table" as two quoted identifiers; 0 or ERR_INVAL. */
 MUST_CHECK int facts_quote_table(const char *name, char *quoted, size_t size);
 #endif

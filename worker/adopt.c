@@ -38,29 +38,16 @@ make_contexts(const struct cfg *c, struct tls_ctx **v)
 	return true;
 }
 
-/* "host:port", "[v6]:port" or a path: the host, "" for a path. */
-static void
-host_of(const char *address, char *buf, size_t size)
-{
-	const char *colon = strrchr(address, ':');
-
-	buf[0] = '\0';
-	if (address[0] == '/' || colon == NULL)
-		return;
-	if (address[0] == '[' && colon[-1] == ']')
-		str_copy_slice(buf, size, address + 1, (size_t)(colon - address) - 2);
-	else
-		str_copy_slice(buf, size, address, (size_t)(colon - address));
-}
-
 /* Takes the reference. Connections that were made under other settings are used up. */
 static void
 adopt_server_tls(struct wserver *s, const struct cfg_server *c, struct tls_ctx *ctx)
 {
 	const struct cfg *cfg = &s->w->cfg;
 	char host[256], name[256];
+	u32 port;
 
-	host_of(cfg_text(cfg, c->address), host, sizeof host);
+	if (address_split(cfg_text(cfg, c->address), host, sizeof host, &port) != 0 || host[0] == '/')
+		host[0] = '\0';
 	str_copy(name, sizeof name, c->tls_name.off != 0 ? cfg_text(cfg, c->tls_name) : host);
 	if (ctx != s->tls || c->tls != s->tls_mode || strcmp(name, s->tls_name) != 0) {
 		list_for_each_safe(k, t, &s->conns) {
