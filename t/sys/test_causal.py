@@ -40,6 +40,23 @@ class Stopped:
         up()
 
 
+class Unseen(Stopped):
+    """Replicas that were close stand still, and health does not look for half a minute."""
+
+    def __init__(self, c, timeout):
+        self.c, self.timeout = c, timeout
+
+    def __enter__(self):
+        mode(causal_reads="session", causal_timeout=self.timeout, probe_interval="30s")
+        reads_wait(self.c)
+        super().__enter__()
+
+    def __exit__(self, *a):
+        super().__exit__(*a)
+        mode(causal_timeout="200ms", probe_interval="200ms")
+        up()
+
+
 class Late:
     def __enter__(self):
         for r in db[1:]:
@@ -166,22 +183,12 @@ def test_off():
 
 def test_the_wait_ends_in_time():
     """A replica that health has not seen to stand still: the primary answers after causal_timeout."""
-    mode(causal_reads="session", causal_timeout="300ms", probe_interval="30s")
     c = m.conn()
-    reads_wait(c)
-    for r in db[1:]:
-        r.sql("STOP SLAVE SQL_THREAD")
-    try:
+    with Unseen(c, "300ms"):
         vain = m.counter("causal_timeouts")
         own(c, 10, 10)
         ok(m.counter("causal_timeouts") > vain, "no wait was in vain")
         note("%d of 10 reads waited in vain" % (m.counter("causal_timeouts") - vain))
-    finally:
-        for r in db[1:]:
-            r.sql("START SLAVE SQL_THREAD")
-            r.catch_up(db[0])
-        mode(causal_timeout="200ms", probe_interval="200ms")
-        up()
 
 
 def test_no_wait():
@@ -193,12 +200,8 @@ def test_no_wait():
 
 
 def test_a_waiting_read_is_killed():
-    mode(causal_reads="session", causal_timeout="60s", probe_interval="30s")
     c = m.conn()
-    reads_wait(c)
-    for r in db[1:]:
-        r.sql("STOP SLAVE SQL_THREAD")
-    try:
+    with Unseen(c, "60s"):
         query(c, "UPDATE t SET v = v + 1 WHERE id = 2")
         got = []
         t = threading.Thread(target=lambda: got.append(outcome(c, "SELECT v FROM t WHERE id = 2")))
@@ -209,12 +212,6 @@ def test_a_waiting_read_is_killed():
         ok(got and got[0][0][0] == "error" and got[0][0][1] == 1317, got)
         # the session goes on
         eq(value(c, "SELECT 1 FROM t WHERE id = 2 FOR UPDATE"), 1)
-    finally:
-        for r in db[1:]:
-            r.sql("START SLAVE SQL_THREAD")
-            r.catch_up(db[0])
-        mode(causal_timeout="200ms", probe_interval="200ms")
-        up()
 
 
 if __name__ == '__main__':
