@@ -33,7 +33,6 @@ reply_after_infile(struct reply *r, u8 next_seq)
 	r->kind = REPLY_RESULT;
 	r->state = ST_FIRST;
 	r->next_seq = next_seq;
-	r->seq_add = 0;
 }
 
 /* Takes the whole packet at p as the event's packet. */

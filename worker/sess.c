@@ -31,12 +31,15 @@ state_timeout_ms(const struct sess *s)
 {
 	const struct cfg_margay *m = &s->w->cfg.r->margay;
 
+	if (s->last_words != NULL && s->state < SESS_CLOSING)
+		return m->write_timeout;
 	switch (s->state) {
 	case SESS_LOGIN:
 	case SESS_SWITCH:
 		return m->login_timeout;
 	case SESS_READY:
 	case SESS_STREAM:
+	case SESS_INFILE:
 		if (s->in_trx && m->idle_transaction_timeout != 0)
 			return m->idle_transaction_timeout;
 		return m->idle_timeout;
@@ -72,8 +75,8 @@ sess_set_state(struct sess *s, enum sess_state st)
 {
 	struct worker *w = s->w;
 	struct shm_session *r = &w->srec[s->rec];
-	bool was_active = s->state == SESS_WAIT || s->state == SESS_BUSY;
-	bool active = st == SESS_WAIT || st == SESS_BUSY;
+	bool was_active = s->state == SESS_WAIT || s->state == SESS_BUSY || s->state == SESS_INFILE;
+	bool active = st == SESS_WAIT || st == SESS_BUSY || st == SESS_INFILE;
 
 	if ((sess_state_next[s->state] & 1u << st) == 0)
 		PANIC("session %u: %s -> %s", s->id, sess_state_words[s->state], sess_state_words[st]);
@@ -114,6 +117,10 @@ on_timeout(struct sess *s)
 {
 	struct shm_wstat *st = s->w->stat;
 
+	if (s->last_words != NULL && s->state < SESS_CLOSING) {
+		say_last_words(s); /* it does not send what it announced */
+		return;
+	}
 	switch (s->state) {
 	case SESS_LOGIN:
 	case SESS_SWITCH:
@@ -125,6 +132,10 @@ on_timeout(struct sess *s)
 		STAT_ADD(st->idle_timeouts, 1);
 		sess_error_close(s, 0, ERR_IDLE_TIMEOUT, "%s",
 		    s->in_trx ? "idle_transaction_timeout" : "idle_timeout");
+		break;
+	case SESS_INFILE:
+		STAT_ADD(st->idle_timeouts, 1);
+		sess_close(s, "idle_timeout: the file of LOAD DATA LOCAL does not come");
 		break;
 	case SESS_WAIT: {
 		struct wserver *srv = s->waiting != NULL ? s->waiting->srv : NULL;
@@ -236,13 +247,11 @@ sess_ok(struct sess *s, u8 seq)
 	return sess_send(s, buf, w.len);
 }
 
-static bool PRINTF(4, 0)
-send_error(struct sess *s, u8 seq, int code, const char *fmt, va_list ap)
+void
+sess_error_write(struct sess *s, struct wr *w, u8 seq, int code, const char *fmt, va_list ap)
 {
 	const struct err_info *e = err_info(code);
-	u8 buf[PKT_ERR_TEXT + 64];
 	char text[PKT_ERR_TEXT];
-	struct wr w = wr_init(buf, sizeof buf);
 	int n;
 
 	/* the errors that servers make too keep the servers' words: clients look at them */
@@ -251,9 +260,18 @@ send_error(struct sess *s, u8 seq, int code, const char *fmt, va_list ap)
 	else
 		n = snprintf(text, sizeof text, "Margay: %s: ", e->text);
 	vsnprintf(text + n, sizeof text - (size_t)n, fmt, ap);
-	pkt_err_write(&w, seq, e->mysql_errno, e->sqlstate, text);
+	pkt_err_write(w, seq, e->mysql_errno, e->sqlstate, text);
 	STAT_ADD(s->w->stat->errors_own, 1);
 	log_info("session %u %s@%s: error %u %s", s->id, s->user, s->addr_text, e->mysql_errno, text);
+}
+
+static bool PRINTF(4, 0)
+send_error(struct sess *s, u8 seq, int code, const char *fmt, va_list ap)
+{
+	u8 buf[PKT_ERR_TEXT + 64];
+	struct wr w = wr_init(buf, sizeof buf);
+
+	sess_error_write(s, &w, seq, code, fmt, ap);
 	return !w.bad && sess_send(s, buf, w.len);
 }
 
@@ -446,6 +464,7 @@ on_sess_closed(void *arg)
 	settings_put(&w->in, s->set);
 	trace_off(s);
 	mem_wipe(s->stage1, sizeof s->stage1);
+	free(s->last_words);
 	s->magic = 0;
 	free(s);
 	worker_check_drained(w);
@@ -466,7 +485,7 @@ leave_backend(struct sess *s)
 		b->set_unknown = true;
 		/* a statement that has not come to its end has no reply to wait for */
 		if (b->exp[b->exp_head] != EXP_CLIENT || b->state != BCONN_BUSY || b->hold_cmd || s->stream_left > 0 ||
-		    s->stream_more)
+		    s->stream_more || s->state == SESS_INFILE)
 			bconn_close(b, "its client left in the middle");
 		else {
 			bconn_set_state(b, BCONN_DRAIN);
@@ -567,7 +586,7 @@ sess_backpressure(struct sess *s)
 	}
 	/* and a slow server its client */
 	bool hold = b->conn.out.bytes > limit || (s->conn.paused && b->conn.out.bytes > limit / 2);
-	if (hold != s->conn.paused && s->state == SESS_STREAM)
+	if (hold != s->conn.paused && (s->state == SESS_STREAM || s->state == SESS_INFILE))
 		conn_pause(&s->conn, hold);
 }
 
@@ -594,7 +613,7 @@ sess_run_resumed(struct worker *w)
 			cmd_dispatch(s);
 			continue;
 		}
-		if (s->state != SESS_READY && s->state != SESS_STREAM)
+		if (s->state != SESS_READY && s->state != SESS_STREAM && s->state != SESS_INFILE)
 			continue;
 		if (s->conn.paused && s->state == SESS_READY)
 			conn_pause(&s->conn, false);
@@ -619,8 +638,6 @@ packet_limits(struct sess *s, size_t body)
 	}
 	if (body <= s->w->cfg.r->margay.max_packet_size)
 		return true;
-	sess_error_close(s, 1, ERR_PACKET_SIZE, "%zu bytes; max_packet_size is %llu", body,
-	    (unsigned long long)s->w->cfg.r->margay.max_packet_size);
 	return false;
 }
 
@@ -653,6 +670,22 @@ statement_length(const u8 *p, const u8 *end, bool *whole, bool *bad, size_t *bod
 	}
 }
 
+/* Longer than max_packet_size: what is left of it is not kept. */
+static void
+refuse_long(struct sess *s, u8 **p, u8 *end, size_t body)
+{
+	if ((*p)[3] != 0) { /* no length at all, but something that is no MySQL */
+		STAT_ADD(s->w->stat->bad_packets, 1);
+		sess_error_close(s, 1, ERR_PACKET_SIZE, "%zu bytes", body);
+		return;
+	}
+	memset(&s->cmd, 0, sizeof s->cmd);
+	s->want = 0;
+	*p = stream_position(s, *p, end);
+	cmd_fail(s, ERR_PACKET_SIZE, "%zu bytes; max_packet_size is %llu", body,
+	    (unsigned long long)s->w->cfg.r->margay.max_packet_size);
+}
+
 static void
 bad_packet(struct sess *s, int code, const char *why)
 {
@@ -675,8 +708,11 @@ sess_data(struct sess *s, u8 **p, u8 *end)
 			bad_packet(s, ERR_SEQ, "packets out of order");
 			return;
 		}
-		if (!packet_limits(s, body))
-			return;
+		if (!packet_limits(s, body)) {
+			if (s->state == SESS_READY)
+				refuse_long(s, p, end, body);
+			break;
+		}
 		if (!whole) {
 			if (s->state == SESS_READY && (size_t)(end - pkt) >= PKT_HDR + 1 &&
 			    len > s->w->cfg.r->margay.statement_buffer && cmd_stream(s, p, end))
@@ -694,6 +730,8 @@ sess_data(struct sess *s, u8 **p, u8 *end)
 	}
 	if (s->state == SESS_STREAM)
 		cmd_stream_more(s, p, end);
+	else if (s->state == SESS_INFILE)
+		infile_more(s, p, end);
 }
 
 static void
@@ -727,7 +765,8 @@ on_sess_io(struct ev_io *io, u32 events)
 		if (s->state < SESS_CLOSING) {
 			if (!conn_keep(&s->conn, p, end))
 				sess_close(s, "out of memory");
-			else if (s->conn.held_len > HELD_MAX && s->state > SESS_READY && s->state != SESS_STREAM)
+			else if (s->conn.held_len > HELD_MAX && s->state > SESS_READY && s->state != SESS_STREAM &&
+			    s->state != SESS_INFILE)
 				conn_pause(&s->conn, true); /* pipelined commands wait in the kernel */
 		}
 	}

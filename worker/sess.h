@@ -3,6 +3,7 @@
  */
 #ifndef MARGAY_WORKER_SESS_H
 #define MARGAY_WORKER_SESS_H
+#include <stdarg.h>
 #include "parser/stmt.h"
 #include "proto/packet.h"
 #include "base/clock.h"
@@ -24,7 +25,7 @@ struct ps {
 
 /* Capabilities offered to clients. */
 #define CAPS_CLIENT                                                                                \
-	(CAP_FOUND_ROWS | CAP_LONG_FLAG | CAP_CONNECT_WITH_DB | CAP_NO_SCHEMA | CAP_ODBC |              \
+	(CAP_FOUND_ROWS | CAP_LONG_FLAG | CAP_CONNECT_WITH_DB | CAP_NO_SCHEMA | CAP_ODBC | CAP_LOCAL_FILES |              \
 	    CAP_IGNORE_SPACE | CAP_PROTOCOL_41 | CAP_INTERACTIVE | CAP_IGNORE_SIGPIPE |                \
 	    CAP_TRANSACTIONS | CAP_RESERVED | CAP_SECURE_CONNECTION | CAP_MULTI_STATEMENTS |           \
 	    CAP_MULTI_RESULTS | CAP_PS_MULTI_RESULTS | CAP_PLUGIN_AUTH | CAP_CONNECT_ATTRS |           \
@@ -153,8 +154,10 @@ struct sess {
 	size_t want;            /* length of the statement whose beginning is held */
 	u8 stream_seq;
 	u64 stream_body;        /* bytes of it so far */
-	u64 stream_left;        /* STREAM: bytes of the packet under way */
-	bool stream_more;       /* STREAM: another packet follows it */
+	u64 stream_left;        /* STREAM, INFILE: bytes of the packet under way */
+	bool stream_more;       /* STREAM, INFILE: another packet follows it */
+	u8 *last_words;         /* ERR packet for the client when the rest of what it sends was read away; NULL: none */
+	size_t last_words_len;
 	u64 out_since;          /* last progress while bytes wait for the client */
 	size_t out_last;
 
@@ -177,6 +180,8 @@ void sess_renew(struct sess *s);
 void sess_close(struct sess *s, const char *why);
 /* Sends an error made here; fmt adds details. Returns false if the connection failed. */
 bool sess_error(struct sess *s, u8 seq, int code, const char *fmt, ...) PRINTF(4, 5);
+/* The same as a packet, for later. */
+void sess_error_write(struct sess *s, struct wr *w, u8 seq, int code, const char *fmt, va_list ap) PRINTF(5, 0);
 void sess_error_close(struct sess *s, u8 seq, int code, const char *fmt, ...) PRINTF(4, 5);
 bool sess_send(struct sess *s, const void *p, size_t len);
 bool sess_ok(struct sess *s, u8 seq);
@@ -216,7 +221,6 @@ void cmd_fail(struct sess *s, int code, const char *fmt, ...) PRINTF(3, 4);
 void cmd_finished(struct sess *s);
 bool cmd_may_fire(struct sess *s);
 bool cmd_stream(struct sess *s, u8 **p, u8 *end);
-void cmd_stream_more(struct sess *s, u8 **p, u8 *end);
 void sess_on_backend(struct sess *s, struct bconn *b);
 void sess_on_connect_failed(struct sess *s, struct wserver *srv, int code, const char *text);
 void sess_on_backend_lost(struct sess *s, struct bconn *b, const char *why);
@@ -233,6 +237,16 @@ stmt_clears_diagnostics(const struct stmt *st)
 {
 	return (st->flags & (STMT_F_TABLES | STMT_F_DML)) != 0 || st->kind == STMT_DDL;
 }
+
+/* sess_infile.c */
+void cmd_stream_more(struct sess *s, u8 **p, u8 *end);
+u8 *stream_position(struct sess *s, u8 *p, u8 *end);
+void say_last_words(struct sess *s);
+void stream_skip(struct sess *s);
+bool stream_refuse(struct sess *s, const u8 *err, size_t len);
+void infile_begin(struct sess *s, const struct bconn *b);
+void infile_more(struct sess *s, u8 **p, u8 *end);
+void infile_early(struct sess *s, struct bconn *b, u8 **p, u8 *end);
 
 /* sess_ps.c */
 struct ps *ps_get(struct sess *s, u32 id);

@@ -224,6 +224,28 @@ cmd_save(struct sess *s)
 	return true;
 }
 
+/* The client is still sending the statement that fails. */
+static void PRINTF(3, 0)
+fail_stream(struct sess *s, int code, const char *fmt, va_list ap)
+{
+	u8 buf[PKT_ERR_TEXT + 64];
+	struct wr w = wr_init(buf, sizeof buf);
+
+	s->row_count = -1;
+	if (code == 0) {
+		int n = va_arg(ap, int);
+
+		STAT_ADD(s->w->stat->errors_server, 1);
+		(void)stream_refuse(s, va_arg(ap, u8 *), (size_t)n);
+		return;
+	}
+	sess_error_write(s, &w, 0, code, fmt, ap);
+	if (w.bad)
+		sess_close(s, "error too long");
+	else
+		(void)stream_refuse(s, buf, w.len);
+}
+
 /* Ends the statement with an error made here (code 0: fmt gives a packet of the server's, %.*s). */
 void
 cmd_fail(struct sess *s, int code, const char *fmt, ...)
@@ -233,10 +255,15 @@ cmd_fail(struct sess *s, int code, const char *fmt, ...)
 	bool login = s->cmd.login;
 	bool silent = s->cmd.com == COM_STMT_SEND_LONG_DATA;
 	u8 seq = login ? s->next_seq : (u8)(s->cmd.last_seq + 1);
-	bool ok = true;
+	bool stream = s->stream_left > 0 || s->stream_more, ok = true;
 
 	bpool_unwait(s);
 	va_start(ap, fmt);
+	if (stream) {
+		fail_stream(s, code, fmt, ap);
+		va_end(ap);
+		return;
+	}
 	if (code == 0) {
 		int n = va_arg(ap, int);
 		u8 *pkt = va_arg(ap, u8 *);
@@ -251,10 +278,9 @@ cmd_fail(struct sess *s, int code, const char *fmt, ...)
 	va_end(ap);
 	if (silent && s->cmd.ps != NULL)
 		s->cmd.ps->data_lost = true; /* told when it is executed */
-	bool stream = s->stream_left > 0 || s->stream_more;
 	sess_cmd_clear(s);
 	s->row_count = -1;
-	if (!ok || login || stream) {
+	if (!ok || login) {
 		sess_close_when_sent(s);
 		return;
 	}

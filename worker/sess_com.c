@@ -158,10 +158,6 @@ com_query(struct sess *s, const u8 *text, size_t len)
 		local_kill(s, s->cmd.st.num, s->cmd.st.flags);
 		return;
 	}
-	if (s->cmd.st.flags & STMT_F_LOCAL_FILE) {
-		cmd_fail(s, ERR_REFUSED, "LOAD DATA LOCAL INFILE");
-		return;
-	}
 	cmd_dispatch(s);
 }
 
@@ -459,7 +455,7 @@ cmd_packet(struct sess *s, const u8 *pkt, size_t len)
 bool
 cmd_stream(struct sess *s, u8 **p, u8 *end)
 {
-	u8 *pkt = *p, *q = pkt;
+	u8 *pkt = *p;
 	u8 com = pkt[PKT_HDR];
 	size_t n = (size_t)(end - pkt);
 
@@ -475,76 +471,15 @@ cmd_stream(struct sess *s, u8 **p, u8 *end)
 	classify(s, pkt + PKT_HDR + 1, MIN(n - PKT_HDR - 1, 65536), LEX_TRUNCATED);
 	keep_info(s, pkt + PKT_HDR + 1, MIN(n - PKT_HDR - 1, 4096));
 	STAT_ADD(s->w->stat->statements, 1);
-	/* how far into its packets are we? */
-	while ((size_t)(end - q) >= PKT_HDR) {
-		u32 len = rd24(q);
-		size_t have = (size_t)(end - q) - PKT_HDR;
-
-		s->stream_more = len == PKT_MAX_BODY;
-		s->stream_seq = q[3];
-		if (have <= len) {
-			s->stream_left = len - have;
-			q = end;
-			break;
-		}
-		q += PKT_HDR + len;
-	}
+	u8 *q = stream_position(s, pkt, end);
 	s->cmd.len = (size_t)(q - pkt);
 	*p = q;
-	s->stream_body = s->cmd.len;
+	s->stream_body = s->cmd.len + s->stream_left;
 	if (!cmd_save(s))
 		return true;
 	conn_pause(&s->conn, true);
 	cmd_dispatch(s);
 	return true;
-}
-
-void
-cmd_stream_more(struct sess *s, u8 **p, u8 *end)
-{
-	struct bconn *b = s->b;
-	u8 *start = *p;
-
-	while (s->stream_left > 0 || s->stream_more) {
-		if (s->stream_left == 0) {
-			if ((size_t)(end - *p) < PKT_HDR)
-				break;
-			if ((*p)[3] != (u8)(s->stream_seq + 1)) {
-				STAT_ADD(s->w->stat->bad_packets, 1);
-				sess_close(s, "packets out of order");
-				return;
-			}
-			s->stream_seq = (*p)[3];
-			s->stream_left = rd24(*p);
-			s->stream_more = s->stream_left == PKT_MAX_BODY;
-			*p += PKT_HDR;
-			s->stream_body += s->stream_left;
-			if (s->stream_body > s->w->cfg.r->margay.max_packet_size) {
-				sess_error_close(s, 1, ERR_PACKET_SIZE, "max_packet_size is %llu",
-				    (unsigned long long)s->w->cfg.r->margay.max_packet_size);
-				return;
-			}
-			continue;
-		}
-		size_t n = MIN(s->stream_left, (size_t)(end - *p));
-		if (n == 0)
-			break;
-		*p += n;
-		s->stream_left -= n;
-	}
-	struct iovec iov = {start, (size_t)(*p - start)};
-	if (*p > start && !bconn_send(b, &iov, 1, NULL, 0)) {
-		sess_on_backend_lost(s, b, "lost while a long statement was being sent");
-		bconn_close(b, "could not send");
-		return;
-	}
-	if (s->stream_left == 0 && !s->stream_more) {
-		s->cmd.last_seq = s->stream_seq;
-		b->reply.next_seq = (u8)(s->stream_seq + 1);
-		sess_set_state(s, SESS_BUSY);
-	} else {
-		sess_backpressure(s);
-	}
 }
 
 /* ---- the account of a statement that has ended ---- */
@@ -669,7 +604,8 @@ cmd_finished(struct sess *s)
 {
 	struct bconn *b = s->b;
 	struct worker *w = s->w;
-	bool err = s->cmd.err_code != 0, release = (s->cmd.st.flags & STMT_F_RELEASE) != 0 && !err;
+	bool err = s->cmd.err_code != 0;
+	bool release = ((s->cmd.st.flags & STMT_F_RELEASE) != 0 && !err) || s->cmd.err_code == 1153;
 	u64 d = ev_now(&w->loop) - s->cmd.started;
 
 	shm_hist_add(&w->seg->hist[SHM_HIST_statement], d);

@@ -28,6 +28,7 @@ state_text(const struct shm_session *r)
 	case SESS_BUSY:
 		return "running";
 	case SESS_STREAM:
+	case SESS_INFILE:
 		return "receiving";
 	case SESS_LOGIN:
 	case SESS_SWITCH:
@@ -48,7 +49,8 @@ process_row(struct rset *rs, const struct shm_session *r, u64 now, bool full, bo
 {
 	char id[16], secs[24];
 	struct slice v[9];
-	bool runs = self || r->state == SESS_BUSY || r->state == SESS_WAIT || r->state == SESS_STREAM;
+	bool runs = self || r->state == SESS_BUSY || r->state == SESS_WAIT || r->state == SESS_STREAM ||
+	    r->state == SESS_INFILE;
 	const char *command = r->state == SESS_LOGIN || r->state == SESS_SWITCH ? "Connect" :
 	    runs ? com_word(r->command) : "Sleep";
 	size_t info = strnlen(r->info, sizeof r->info);

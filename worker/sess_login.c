@@ -349,6 +349,9 @@ login_admit(struct sess *s)
 	}
 	if (!user_transport(s, u) || !user_limit(s, u))
 		return;
+	/* without the capability it is the server that refuses */
+	if (!w->cfg.r->margay.local_infile || !u->local_infile)
+		s->caps &= ~CAP_LOCAL_FILES;
 	if (s->login_db == NULL && u->default_schema.off != 0)
 		s->login_db = istr_get(&w->in, cfg_text(&w->cfg, u->default_schema), u->default_schema.len);
 	if (s->login_db != NULL)

@@ -351,6 +351,13 @@ run_again(struct sess *s, struct bconn *b)
 	cmd_dispatch(s);
 }
 
+/* After these the server closes the connection, as its input is out of step: so does it end for the client. */
+static bool
+net_error(u16 code)
+{
+	return code == 1153 || (code >= 1156 && code <= 1161);
+}
+
 /* True: the statement runs again, nothing was passed on. */
 static bool
 retry_refused(struct sess *s, struct bconn *b, u16 code)
@@ -383,6 +390,19 @@ retry_on_primary(struct sess *s, struct bconn *b, u16 code)
 	return true;
 }
 
+/* The client is still sending the statement: it reads the error when it has done so. */
+static bool
+keep_last_words(struct sess *s, const u8 *err, size_t len)
+{
+	free(s->last_words);
+	s->last_words = malloc(len);
+	if (s->last_words == NULL)
+		return false;
+	memcpy(s->last_words, err, len);
+	s->last_words_len = len;
+	return true;
+}
+
 static bool
 on_err(struct sess *s, struct bconn *b, struct out *o, bool *again)
 {
@@ -395,6 +415,8 @@ on_err(struct sess *s, struct bconn *b, struct out *o, bool *again)
 	if (*again)
 		return true;
 	s->cmd.err_code = e.code != 0 ? e.code : 1105;
+	if (net_error(e.code))
+		b->in_trouble = true;
 	s->row_count = -1;
 	STAT_ADD(s->w->stat->errors_server, 1);
 	if (e.code == 1290 || e.code == 1836 || e.code == 1047)
@@ -421,6 +443,8 @@ on_err(struct sess *s, struct bconn *b, struct out *o, bool *again)
 		if (ro_error(s, e.code, r->pkt[3], &w))
 			return room && out_made(s, o, &w);
 	}
+	if (s->state == SESS_STREAM)
+		return keep_last_words(s, r->pkt, r->pkt_len);
 	return out_add(s, o, r->pkt, r->pkt_len);
 }
 
@@ -465,8 +489,12 @@ reply_done(struct sess *s, struct bconn *b, struct out *o, bool more)
 		conn_pause(&b->conn, false);
 	if (stream) {
 		/* an error before the statement was sent to its end, of which the server still waits for the rest */
-		bconn_close(b, "refused a statement before its end");
-		sess_close_when_sent(s);
+		if (s->last_words == NULL) {
+			bconn_close(b, "answered a statement before its end");
+			sess_close_when_sent(s);
+		} else {
+			stream_skip(s);
+		}
 		return;
 	}
 	cmd_finished(s);
@@ -477,6 +505,11 @@ sess_on_reply(struct sess *s, struct bconn *b, u8 **p, u8 *end)
 {
 	struct out o;
 	bool ok = true, again = false;
+
+	if (s->state == SESS_INFILE) {
+		infile_early(s, b, p, end);
+		return;
+	}
 
 	o.n = 0;
 	o.bytes = o.used = 0;
@@ -524,6 +557,12 @@ sess_on_reply(struct sess *s, struct bconn *b, u8 **p, u8 *end)
 			reply_done(s, b, &o, *p < end);
 			return;
 		case REPLY_INFILE:
+			ok = ok && (s->caps & CAP_LOCAL_FILES) != 0 && out_add(s, &o, b->reply.pkt, b->reply.pkt_len) &&
+			    out_flush(s, &o);
+			if (!ok)
+				break;
+			infile_begin(s, b);
+			return;
 		case REPLY_BAD:
 			ok = false;
 			break;

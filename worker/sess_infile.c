@@ -1,0 +1,235 @@
+/* worker/sess_infile.c: what a client sends that is no command: the file that LOAD DATA LOCAL INFILE asks for, passed on as it
+ * comes with bounded memory (no file is ever opened here), and the rest of a statement or file that nobody
+ * takes any more, read away so that the client finds the error where it looks for it. Runs in a worker.
+ */
+#include "worker/sess.h"
+
+/* The server has asked for a file; its request is on its way to the client. */
+void
+infile_begin(struct sess *s, const struct bconn *b)
+{
+	s->stream_seq = b->reply.pkt[3]; /* as the client counts */
+	s->stream_left = 0;
+	s->stream_more = false;
+	sess_set_state(s, SESS_INFILE);
+	if (s->conn.paused)
+		conn_pause(&s->conn, false);
+	sess_resume(s);
+}
+
+/* The client has sent all that it had to send; nobody wants it, but it reads only now. */
+void
+say_last_words(struct sess *s)
+{
+	s->last_words[3] = (u8)(s->stream_seq + 1);
+	if (!sess_send(s, s->last_words, s->last_words_len))
+		sess_close(s, "write to client failed");
+	else
+		sess_close_when_sent(s);
+}
+
+/* The bytes [*p, end) of the file. Each packet's sequence id is made the server's, which lacks the packets put in
+ * for the client so far. An empty packet that does not continue another is the end. */
+void
+infile_more(struct sess *s, u8 **p, u8 *end)
+{
+	struct bconn *b = s->b;
+	u8 *start = *p, add = b != NULL ? b->reply.seq_add : 0;
+	bool done = false;
+
+	while (!done) {
+		if (s->stream_left == 0) {
+			if ((size_t)(end - *p) < PKT_HDR)
+				break;
+			if ((*p)[3] != (u8)(s->stream_seq + 1)) {
+				STAT_ADD(s->w->stat->bad_packets, 1);
+				sess_close(s, "packets out of order");
+				return;
+			}
+			s->stream_seq++;
+			(*p)[3] = (u8)((*p)[3] - add);
+			s->stream_left = rd24(*p);
+			done = s->stream_left == 0 && !s->stream_more;
+			s->stream_more = s->stream_left == PKT_MAX_BODY;
+			*p += PKT_HDR;
+			continue;
+		}
+		size_t n = MIN(s->stream_left, (size_t)(end - *p));
+		if (n == 0)
+			break;
+		*p += n;
+		s->stream_left -= n;
+	}
+	if (*p == start)
+		return;
+	sess_renew(s);
+	struct iovec iov = {start, (size_t)(*p - start)};
+	if (b != NULL && !bconn_send(b, &iov, 1, NULL, 0)) {
+		sess_on_backend_lost(s, b, "lost while a file was being sent");
+		bconn_close(b, "could not send");
+		return;
+	}
+	if (b == NULL) {
+		if (done)
+			say_last_words(s);
+	} else if (done) {
+		reply_after_infile(&b->reply, (u8)(s->stream_seq - add + 1));
+		sess_set_state(s, SESS_BUSY);
+	} else {
+		sess_backpressure(s);
+	}
+}
+
+/* A server answers when the file has ended. One that says something before (it shuts down, say) wants no more of it. */
+void
+infile_early(struct sess *s, struct bconn *b, u8 **p, u8 *end)
+{
+	size_t have = (size_t)(end - *p), len = have >= PKT_HDR ? rd24(*p) : 0;
+
+	if (have < PKT_HDR || (len < 4096 && have < PKT_HDR + len))
+		return;
+	if (len == 0 || len >= 4096 || (*p)[PKT_HDR] != 0xff) {
+		sess_on_backend_lost(s, b, "reply not understood");
+		bconn_close(b, "reply before the end of a file");
+		return;
+	}
+	if (!stream_refuse(s, *p, PKT_HDR + len))
+		return;
+	*p += PKT_HDR + len;
+}
+
+/* How far into its packets is the statement whose beginning is [p, end)? Returns where the next header or the end of
+ * what is there is. */
+u8 *
+stream_position(struct sess *s, u8 *p, u8 *end)
+{
+	while ((size_t)(end - p) >= PKT_HDR) {
+		u32 len = rd24(p);
+		size_t have = (size_t)(end - p) - PKT_HDR;
+
+		s->stream_more = len == PKT_MAX_BODY;
+		s->stream_seq = p[3];
+		if (have <= len) {
+			s->stream_left = len - have;
+			return end;
+		}
+		p += PKT_HDR + len;
+	}
+	return p;
+}
+
+/* What is being sent by the client will not be used. The rest of it is read and dropped, then it gets this error, and
+ * its connection ends, as at a server: an error in the middle would be overtaken by the reset that the kernel sends
+ * for unread bytes. false: the session was closed. */
+bool
+stream_refuse(struct sess *s, const u8 *err, size_t len)
+{
+	free(s->last_words);
+	s->last_words = malloc(len);
+	if (s->last_words == NULL) {
+		sess_close(s, "out of memory");
+		return false;
+	}
+	memcpy(s->last_words, err, len);
+	s->last_words_len = len;
+	stream_skip(s);
+	return true;
+}
+
+/* last_words are set: nobody takes what is still coming. */
+void
+stream_skip(struct sess *s)
+{
+	struct bconn *b = s->b;
+
+	if (b != NULL)
+		bconn_close(b, "refused what its client was sending");
+	bpool_unwait(s);
+	sess_cmd_clear(s);
+	s->pins = 0;
+	s->in_trx = false;
+	sess_record_pin(s);
+	if (s->state != SESS_INFILE && s->state != SESS_STREAM)
+		sess_set_state(s, SESS_STREAM);
+	if (s->conn.paused)
+		conn_pause(&s->conn, false);
+	sess_renew(s);
+	sess_resume(s);
+}
+
+/* The rest of a refused statement. */
+static void
+skip_more(struct sess *s, u8 **p, u8 *end)
+{
+	sess_renew(s);
+	while (s->stream_left > 0 || s->stream_more) {
+		if (s->stream_left == 0) {
+			if ((size_t)(end - *p) < PKT_HDR)
+				return;
+			s->stream_seq = (*p)[3];
+			s->stream_left = rd24(*p);
+			s->stream_more = s->stream_left == PKT_MAX_BODY;
+			*p += PKT_HDR;
+			continue;
+		}
+		size_t n = MIN(s->stream_left, (size_t)(end - *p));
+		if (n == 0)
+			return;
+		*p += n;
+		s->stream_left -= n;
+	}
+	say_last_words(s);
+}
+
+/* The next bytes of a statement that is being streamed. */
+void
+cmd_stream_more(struct sess *s, u8 **p, u8 *end)
+{
+	struct bconn *b = s->b;
+	u8 *start = *p;
+
+	if (s->last_words != NULL) {
+		skip_more(s, p, end);
+		return;
+	}
+	while (s->stream_left > 0 || s->stream_more) {
+		if (s->stream_left == 0) {
+			if ((size_t)(end - *p) < PKT_HDR)
+				break;
+			if ((*p)[3] != (u8)(s->stream_seq + 1)) {
+				STAT_ADD(s->w->stat->bad_packets, 1);
+				sess_close(s, "packets out of order");
+				return;
+			}
+			s->stream_seq = (*p)[3];
+			s->stream_left = rd24(*p);
+			s->stream_more = s->stream_left == PKT_MAX_BODY;
+			*p += PKT_HDR;
+			s->stream_body += s->stream_left;
+			if (s->stream_body > s->w->cfg.r->margay.max_packet_size) {
+				cmd_fail(s, ERR_PACKET_SIZE, "max_packet_size is %llu",
+				    (unsigned long long)s->w->cfg.r->margay.max_packet_size);
+				return;
+			}
+			continue;
+		}
+		size_t n = MIN(s->stream_left, (size_t)(end - *p));
+		if (n == 0)
+			break;
+		*p += n;
+		s->stream_left -= n;
+	}
+	struct iovec iov = {start, (size_t)(*p - start)};
+	if (*p > start && !bconn_send(b, &iov, 1, NULL, 0)) {
+		sess_on_backend_lost(s, b, "lost while a long statement was being sent");
+		bconn_close(b, "could not send");
+		return;
+	}
+	if (s->stream_left == 0 && !s->stream_more) {
+		s->cmd.last_seq = s->stream_seq;
+		b->reply.next_seq = (u8)(s->stream_seq + 1);
+		sess_set_state(s, SESS_BUSY);
+	} else {
+		sess_backpressure(s);
+	}
+}
