@@ -50,7 +50,7 @@ login_failed_err(struct bconn *b, int code, const u8 *body, size_t len)
 		snprintf(text, sizeof text, "error %u: %.*s", e.code, (int)MIN(e.text.len, 240),
 		    (const char *)e.text.p);
 	if (b->state == BCONN_AUTH && e.code != 1045 && e.code != 1698)
-		code = ERR_CONNECT;
+		code = ERR_CONNECT_REFUSED; /* it is there, and has its reasons */
 	bconn_login_failed(b, code, text);
 }
 

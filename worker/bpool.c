@@ -519,14 +519,14 @@ bpool_on_gone(struct bconn *b)
 
 /* ---- from outside ---- */
 
-/* Health says that the server is down: reads wait no longer for it. */
+/* Health says that the server is down: reads wait no longer for it, and what waits for a primary does so elsewhere. */
 static void
 reads_elsewhere(struct bpool *bp)
 {
 	list_for_each_safe(i, t, &bp->waitq) {
 		struct sess *s = LIST_ENTRY(i, struct sess, wait_node);
 
-		if (!s->cmd.read)
+		if (!s->cmd.read && !s->hold_writes)
 			continue;
 		bpool_unwait(s);
 		sess_on_connect_failed(s, bp->srv, ERR_CONNECT, "down");

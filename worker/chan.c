@@ -184,6 +184,7 @@ on_bell_io(struct ev_io *io, u32 events)
 	if (read(io->fd, &v, sizeof v) < 0 && errno != EAGAIN)
 		log_limited(LOG_WARN_, "bell: %m");
 	bpool_on_bell(w);
+	hold_look(w);
 }
 
 void

@@ -169,6 +169,7 @@ main(int argc, char **argv)
 	intern_init(&w.in);
 	list_init(&w.sessions);
 	list_init(&w.resume);
+	list_init(&w.held);
 	for (int i = 0; i < WHEEL_SLOTS; i++)
 		list_init(&w.wheel[i]);
 	for (u32 i = 0; i < w.max_servers; i++) {

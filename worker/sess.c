@@ -44,7 +44,7 @@ state_timeout_ms(const struct sess *s)
 			return m->idle_transaction_timeout;
 		return m->idle_timeout;
 	case SESS_WAIT:
-		return m->queue_timeout;
+		return s->held ? hold_left_ms(s) : m->queue_timeout;
 	case SESS_BUSY:
 		return m->statement_timeout;
 	case SESS_CLOSING:
@@ -139,6 +139,11 @@ on_timeout(struct sess *s)
 		break;
 	case SESS_WAIT: {
 		struct wserver *srv = s->waiting != NULL ? s->waiting->srv : NULL;
+
+		if (s->held) {
+			hold_timeout(s);
+			break;
+		}
 
 		STAT_ADD(st->queue_timeouts, 1);
 		if (srv == NULL)
@@ -381,6 +386,8 @@ sess_user(struct sess *s)
 			s->cluster_idx = u->cluster_idx;
 			s->is_admin = u->process_admin != 0;
 			s->read_split = u->read_split == CFG_SPLIT_YES;
+			const struct cfg_cluster *c = &cfg_clusters(&w->cfg)[u->cluster_idx];
+			s->hold_writes = c->failover_timeout != 0 && c->failover_buffer != 0;
 		}
 	}
 	return s->user_idx == UINT32_MAX ? NULL : &cfg_users(&w->cfg)[s->user_idx];
@@ -418,6 +425,7 @@ sess_new(struct worker *w, int fd, u32 kind)
 	list_init(&s->wheel_node);
 	list_init(&s->wait_node);
 	list_init(&s->resume_node);
+	list_init(&s->held_node);
 	s->set = settings_ref(w->in.empty);
 	s->status = ST_AUTOCOMMIT;
 	s->row_count = -1;
@@ -564,6 +572,7 @@ sess_cmd_clear(struct sess *s)
 	}
 	istr_put(&s->w->in, s->cmd.text);
 	s->parked = false;
+	hold_end(s);
 	memset(&s->cmd, 0, sizeof s->cmd);
 }
 

@@ -31,6 +31,7 @@ struct ps {
 	    CAP_MULTI_RESULTS | CAP_PS_MULTI_RESULTS | CAP_PLUGIN_AUTH | CAP_CONNECT_ATTRS |           \
 	    CAP_PLUGIN_AUTH_LENENC | CAP_SESSION_TRACK | CAP_DEPRECATE_EOF)
 
+#define CMD_RETRIES 64 /* tries of one statement */
 #define INFO_LEN 128
 #define HELD_MAX (64 * 1024) /* pipelined bytes read ahead of a running statement */
 
@@ -58,6 +59,9 @@ struct cmd {
 	u64 exclude;           /* servers that failed it; bit = index in cluster */
 	u32 retries;
 	u8 server_index;
+	u8 lost;               /* servers that were lost while they ran it */
+	u64 hold_until;        /* waits for a primary no longer than this; 0: has not waited */
+	bool sent;             /* some of it may have reached a server */
 	enum route_reason why;
 	bool read;             /* may be run elsewhere */
 	bool sent_any;         /* bytes of the reply went to the client */
@@ -90,6 +94,7 @@ struct sess {
 	struct list wheel_node;
 	struct list wait_node;  /* bpool.waitq */
 	struct list resume_node; /* worker.resume */
+	struct list held_node;   /* worker.held */
 	struct sess *hnext;
 	u64 since, deadline, wheel_at;
 	u32 id;
@@ -138,6 +143,8 @@ struct sess {
 	u32 learn_no;           /* the last such number */
 	bool insert_id_lost;    /* the connection that alone knew it is gone */
 	bool parked;            /* the statement waits for learning */
+	bool held;              /* ... for a primary (sess_wait.c) */
+	bool hold_writes;       /* the cluster has failover_timeout: kept with the user's indices */
 	bool keeps_diag;        /* asks for ROW_COUNT() and the like: keep the connection after each statement */
 	i64 row_count;          /* ROW_COUNT() */
 	u64 found_rows;         /* FOUND_ROWS() */
@@ -269,6 +276,16 @@ void sess_track_ok(struct sess *s, struct bconn *b, const struct pkt_ok *ok);
 bool ro_dispatch(struct sess *s);
 /* True: w has the error that the client gets instead of the server's. */
 bool ro_error(struct sess *s, u16 code, u8 seq, struct wr *w);
+
+/* sess_wait.c */
+bool hold_statement(struct sess *s, const char **why_r);
+void hold_end(struct sess *s);
+void hold_look(struct worker *w);
+void hold_timeout(struct sess *s);
+u64 hold_left_ms(const struct sess *s);
+bool hold_refused(const struct sess *s, u16 code, const struct slice *text);
+bool wserver_suspect(struct wserver *srv, u64 now); /* sess_cmd.c */
+bool wserver_drained(const struct worker *w, u32 id);
 
 /* sess_causal.c (and sess_causal.h) */
 void causal_wrote(struct sess *s, struct wserver *srv);

@@ -2,6 +2,7 @@
  * it, and what happens when that fails. Runs in a worker.
  */
 #include "worker/sess_causal.h"
+#include <errno.h>
 #include <stdarg.h>
 #include "base/str.h"
 #include "router/route.h"
@@ -11,7 +12,7 @@
 /* ---- routing ---- */
 
 /* A connection failed here a moment ago, and health has not seen the server up since. */
-static bool
+bool
 wserver_suspect(struct wserver *srv, u64 now)
 {
 	const struct shm_srvhealth *h = &srv->w->health->servers[srv->id];
@@ -26,8 +27,8 @@ wserver_suspect(struct wserver *srv, u64 now)
 	return true;
 }
 
-static bool
-drained(const struct worker *w, u32 id)
+bool
+wserver_drained(const struct worker *w, u32 id)
 {
 	return __atomic_load_n(&shm_master_servers(w->names)[id].admin, __ATOMIC_RELAXED) == SHM_ADMIN_DRAIN;
 }
@@ -49,7 +50,7 @@ route_servers(struct sess *s, const struct cfg_cluster *c, const struct causal *
 		    .weight = srv->weight,
 		    .outstanding = srv->nbusy + srv->nwaiting,
 		    .v = wserver_verdict(srv),
-		    .drain = drained(w, id),
+		    .drain = wserver_drained(w, id),
 		    .suspect = wserver_suspect(srv, now),
 		    .has_writes = k->n > 0 && causal_reached(w, srv, k),
 		};
@@ -170,11 +171,14 @@ choose_server(struct sess *s)
 	if (out.index < 0) {
 		int prim = in.primary;
 		u32 writable = w->health->clusters[c->id].writable;
+		const char *full = "";
 
+		if (in.hint_server < 0 && hold_statement(s, &full))
+			return NULL;
 		cmd_fail(s, out.why == ROUTE_NO_PRIMARY ? ERR_NO_PRIMARY : ERR_NO_SERVER,
-		    "cluster %s: %s%s%s", cfg_text(&w->cfg, c->section_name), route_words[out.why],
+		    "cluster %s: %s%s%s%s", cfg_text(&w->cfg, c->section_name), route_words[out.why], full,
 		    prim < 0 && writable > 1 ? ", more than one server is writable" :
-		    prim >= 0 && drained(w, (u32)prim) ? ", it is being drained" : "",
+		    prim >= 0 && wserver_drained(w, (u32)prim) ? ", it is being drained" : "",
 		    s->cmd.last_error[0] != '\0' ? s->cmd.last_error : "");
 		return NULL;
 	}
@@ -495,7 +499,7 @@ static void
 keep_request(struct sess *s, struct bconn *b)
 {
 	b->req_len = 0;
-	if (!s->cmd.read || s->cmd.buf != NULL || s->cmd.len > RETRY_MAX)
+	if ((!s->cmd.read && !s->hold_writes) || s->cmd.buf != NULL || s->cmd.len > RETRY_MAX)
 		return;
 	if (b->req_cap < s->cmd.len) {
 		size_t cap = MAX(s->cmd.len, 512);
@@ -538,6 +542,8 @@ cmd_send_now(struct sess *s, struct bconn *b)
 		ok = ps_execute_send(s, b);
 	else
 		ok = bconn_send(b, &iov, 1, &exp, 1);
+	/* a plain socket's first write that fails has taken nothing; nobody knows what a layer had let through */
+	s->cmd.sent = ok || b->conn.layer != NULL || b->conn.err == ENOMEM;
 	if (!ok) {
 		sess_on_backend_lost(s, b, "statement could not be sent");
 		bconn_close(b, "could not send");
@@ -780,7 +786,69 @@ sess_on_connect_failed(struct sess *s, struct wserver *srv, int code, const char
 		cmd_dispatch(s);
 		return;
 	}
+	if (code == ERR_CONNECT) {
+		const char *full;
+
+		snprintf(s->cmd.last_error, sizeof s->cmd.last_error, "; server %.60s: %.80s", srv->name, text);
+		if (hold_statement(s, &full))
+			return;
+	}
 	cmd_fail(s, code, "server %s as %s: %s", srv->name, s->user, text);
+}
+
+/* May it run twice, for all that anybody can tell? A connection without state is gone, and so is what was open on it. */
+static bool
+is_harmless(const struct sess *s)
+{
+	const struct stmt *st = &s->cmd.st;
+
+	if (s->cmd.com == COM_STMT_PREPARE || s->cmd.com == COM_INIT_DB || s->cmd.com == COM_STATISTICS)
+		return true;
+	if ((s->cmd.com != COM_QUERY && s->cmd.com != COM_STMT_EXECUTE) || (st->flags & STMT_F_MULTI) != 0 ||
+	    (st->flags & (STMT_F_DIAG | STMT_F_FOUND_ROWS)) != 0 || (st->pins & 1ull << PIN_LONG) != 0)
+		return false;
+	return (st->flags & (STMT_F_READ | STMT_F_STATE_READ)) != 0 || st->kind == STMT_BEGIN || st->kind == STMT_USE ||
+	    ((st->kind == STMT_COMMIT || st->kind == STMT_ROLLBACK) && (st->flags & STMT_F_RELEASE) == 0) ||
+	    (st->kind == STMT_SELECT && st->why == ROUTE_LOCKING && st->pins == 0);
+}
+
+/* The statement's connection is lost, and had no state. unsent_r: no byte of it has reached the server. */
+static bool
+may_run_again(struct sess *s, struct bconn *b, bool *unsent_r)
+{
+	bool again = s->hold_writes && s->cmd.retries < CMD_RETRIES && !s->cmd.timed_out && !s->cmd.kill_sent;
+
+	*unsent_r = again && !s->cmd.sent && s->cmd.p != NULL;
+	if (s->cmd.sent_any)
+		return false;
+	if (*unsent_r)
+		return true;
+	return (s->cmd.read || (again && is_harmless(s))) && (s->cmd.buf != NULL || b->req_len > 0);
+}
+
+static void
+lost_diagnostics(struct sess *s)
+{
+	s->insert_id_lost |= s->insert_id_open;
+	s->diag_lost |= s->diag_open;
+	s->insert_id_open = s->diag_open = s->diag_calc = false;
+	s->pins = 0;
+}
+
+/* What is known of a statement that ran when its connection was lost. */
+static const char *
+lost_outcome(const struct sess *s)
+{
+	const struct stmt *st = &s->cmd.st;
+	const u64 unseen = 1ull << PIN_ROUTINE | 1ull << PIN_TEXT_PS | 1ull << PIN_UNKNOWN | 1ull << PIN_LONG | 1ull << PIN_XA;
+
+	if (!s->in_trx)
+		return "whether the statement was carried out is not known";
+	if (s->cmd.sent && (((st->flags & STMT_F_ENDS_TRX) != 0 && st->kind != STMT_ROLLBACK) || st->kind == STMT_BEGIN ||
+	    st->kind == STMT_SET || st->kind == STMT_LOCK || st->kind == STMT_OTHER || (st->flags & STMT_F_MULTI) != 0 ||
+	    (st->pins & unseen) != 0))
+		return "whether the transaction was committed is not known";
+	return "the transaction is rolled back";
 }
 
 /* The linked connection is about to be closed under the session. */
@@ -790,21 +858,24 @@ sess_on_backend_lost(struct sess *s, struct bconn *b, const char *why)
 	bool running = s->cmd.com != 0 && s->state >= SESS_STREAM;
 	bool had_state = (s->pins & ~(1ull << PIN_DIAGNOSTICS)) != 0 || s->in_trx;
 	struct wserver *srv = b->srv;
+	bool unsent;
 
 	bconn_unlink(b);
 	b->in_trouble = true;
-	if (running && s->cmd.read && !s->cmd.sent_any && !had_state &&
-	    (s->cmd.buf != NULL || b->req_len > 0)) {
+	if (running && !had_state && may_run_again(s, b, &unsent)) {
 		if (s->cmd.buf == NULL) {
-			s->cmd.p = b->req;
-			s->cmd.len = b->req_len;
+			if (!unsent) {
+				s->cmd.p = b->req;
+				s->cmd.len = b->req_len;
+			}
 			if (!cmd_save(s))
 				return;
 		}
-		s->pins = 0;
-		s->insert_id_lost |= s->insert_id_open;
-		s->insert_id_open = false;
-		s->cmd.exclude |= 1ull << s->cmd.server_index;
+		lost_diagnostics(s);
+		if (s->cmd.read)
+			s->cmd.exclude |= 1ull << s->cmd.server_index;
+		s->cmd.lost += s->cmd.sent && s->cmd.lost < UINT8_MAX;
+		s->cmd.sent = false;
 		s->cmd.retries++;
 		STAT_ADD(s->w->stat->retried, 1);
 		sess_set_state(s, SESS_WAIT);
@@ -812,10 +883,8 @@ sess_on_backend_lost(struct sess *s, struct bconn *b, const char *why)
 		return;
 	}
 	STAT_ADD(s->w->stat->lost_with_state, had_state);
-	s->insert_id_lost |= s->insert_id_open;
-	s->diag_lost |= s->diag_open;
-	s->insert_id_open = s->diag_open = false;
-	s->pins = 0;
+	const char *outcome = lost_outcome(s);
+	lost_diagnostics(s);
 	s->in_trx = s->ro_trx = false;
 	sess_record_pin(s);
 	if (!running) {
@@ -832,8 +901,8 @@ sess_on_backend_lost(struct sess *s, struct bconn *b, const char *why)
 		return;
 	}
 	if (had_state) {
-		sess_error_close(s, 1, ERR_STATE_LOST, "server %s: %s", srv->name, why);
+		sess_error_close(s, 1, ERR_STATE_LOST, "server %s: %s; %s", srv->name, why, outcome);
 		return;
 	}
-	cmd_fail(s, ERR_LOST, "server %s: %s; whether the statement was carried out is not known", srv->name, why);
+	cmd_fail(s, ERR_LOST, "server %s: %s; %s", srv->name, why, outcome);
 }

@@ -341,12 +341,13 @@ run_again(struct sess *s, struct bconn *b)
 	}
 	bconn_expect_done(b);
 	bconn_set_state(b, BCONN_LINKED);
-	bconn_unlink(b);
-	bpool_give(b);
+	b->diag_left = true;
+	sess_release_backend(s); /* which asks for the insert id, if it was kept for that */
 	if (!saved)
 		return; /* the client was told */
 	STAT_ADD(s->w->stat->retried, 1);
 	s->cmd.retries++;
+	s->cmd.sent = false;
 	sess_set_state(s, SESS_WAIT);
 	cmd_dispatch(s);
 }
@@ -403,6 +404,22 @@ keep_last_words(struct sess *s, const u8 *err, size_t len)
 	return true;
 }
 
+/* A write came to a server that is primary no longer, or not yet again: it waits for one. */
+static bool
+hold_write(struct sess *s, struct bconn *b, const struct pkt_err *e)
+{
+	if (!hold_refused(s, e->code, &e->text) || s->cmd.sent_any || (s->pins & ~(1ull << PIN_DIAGNOSTICS)) != 0 ||
+	    s->in_trx || s->cmd.kill_sent || s->cmd.login || (s->cmd.buf == NULL && b->req_len == 0) ||
+	    s->cmd.retries >= CMD_RETRIES)
+		return false;
+	chan_ring(s->w->health_bell);
+	if (s->cmd.why != ROUTE_PINNED)
+		s->cmd.exclude |= 1ull << s->cmd.server_index; /* of the others it is not known which */
+	s->diag_open = false; /* of the statement before: this one has emptied it */
+	run_again(s, b);
+	return true;
+}
+
 static bool
 on_err(struct sess *s, struct bconn *b, struct out *o, bool *again)
 {
@@ -411,7 +428,7 @@ on_err(struct sess *s, struct bconn *b, struct out *o, bool *again)
 
 	if (pkt_err_parse(r->pkt + PKT_HDR, r->pkt_len - PKT_HDR, &e) != 0)
 		return false;
-	*again = o->n == 0 && (retry_refused(s, b, e.code) || retry_on_primary(s, b, e.code));
+	*again = o->n == 0 && (retry_refused(s, b, e.code) || retry_on_primary(s, b, e.code) || hold_write(s, b, &e));
 	if (*again)
 		return true;
 	s->cmd.err_code = e.code != 0 ? e.code : 1105;

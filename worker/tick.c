@@ -65,6 +65,7 @@ worker_on_tick(void *arg)
 		return;
 	sess_on_tick(w);
 	bpool_on_tick(w);
+	hold_look(w);
 	listen_enable(w);
 	if (w->orphan && !w->stopping &&
 	    __atomic_load_n(&w->pool->p.serving_epoch, __ATOMIC_ACQUIRE) > w->epoch) {

@@ -139,6 +139,8 @@ struct worker {
 	u32 next_seq;
 	struct list wheel[WHEEL_SLOTS];
 	u64 wheel_now; /* tick number */
+	struct list held;   /* sessions whose statement waits for a primary, FIFO */
+	u32 nheld;
 	struct list resume; /* sessions with held bytes to look at */
 	u32 at_session; /* whose event is being handled, for a panic text */
 	u32 turn;

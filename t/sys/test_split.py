@@ -10,7 +10,7 @@ LAG = "1s"
 def setup():
     global db, m
     db = replication_set(1, options=GENERAL_LOG)
-    m = Margay(db, cluster={"max_lag": LAG, "fall": 2, "rise": 1},
+    m = Margay(db, cluster={"max_lag": LAG, "fall": 2, "rise": 1, "failover_timeout": "0"},
                users={APP[0]: {"password": APP[1]},
                       "nosplit": {"password": "x", "backend_user": APP[0], "backend_password": APP[1],
                                   "read_split": "no"}})

@@ -79,8 +79,10 @@ write_conf(FILE *f, const struct rig_conf *c, u32 n)
 	fprintf(f, "[margay]\nruntime_dir = /tmp/rig\nstate_dir = /tmp/rig-state\n%s\n", c->margay != NULL ? c->margay : "");
 	for (u32 i = 0; i < n; i++)
 		fprintf(f, "[server db%u]\naddress = 127.0.0.1:%u\n%s\n", i, 4000 + i, c->server != NULL ? c->server : "");
-	fprintf(f, "[cluster main]\nmonitor_user = mon\nmonitor_password = x\n%s\nservers = ",
-	    c->cluster != NULL ? c->cluster : "");
+	/* what fails fails at once, but in the tests of what waits */
+	fprintf(f, "[cluster main]\nmonitor_user = mon\nmonitor_password = x\n%s\n%s\nservers = ",
+	    c->cluster != NULL ? c->cluster : "",
+	    c->cluster != NULL && strstr(c->cluster, "failover_timeout") != NULL ? "" : "failover_timeout = 0");
 	for (u32 i = 0; i < n; i++)
 		fprintf(f, "%sdb%u", i > 0 ? ", " : "", i);
 	/* hashed: *14E65567ABDB5135D0CFD9A70B3032C179A49EE7 is "secret" */
@@ -203,6 +205,7 @@ make_worker(struct worker *w)
 	intern_init(&w->in);
 	list_init(&w->sessions);
 	list_init(&w->resume);
+	list_init(&w->held);
 	for (int i = 0; i < WHEEL_SLOTS; i++)
 		list_init(&w->wheel[i]);
 	for (u32 i = 0; i < w->max_servers; i++) {

@@ -1,0 +1,225 @@
+"""The primary goes and another takes its place, under load: what waits, what runs again, and what fails and says why."""
+import threading
+from margaytest import *
+
+CLIENTS = 8
+
+
+def setup():
+    global db, m
+    db = replication_set(2, durable=True)
+    m = Margay(db, cluster={"failover_timeout": "30s"}, server={"connect_timeout": "1s"})
+    db[0].sql("CREATE TABLE shop.t (id INT PRIMARY KEY, v INT)", "CREATE TABLE shop.log (c INT, n INT, PRIMARY KEY (c, n))",
+              *["INSERT INTO shop.t VALUES (%d, 0)" % i for i in range(CLIENTS)])
+    for r in db[1:]:
+        r.catch_up()
+
+
+def primary():
+    return [s for s in db if s.proc is not None and s.proc.alive() and s.one("SELECT @@read_only") == 0][0]
+
+
+def promote(new, old, others):
+    """As an operator would: the new one has all that the others have; the others follow it."""
+    new.promote()
+    for s in others:
+        s.sql("STOP SLAVE")
+        s.replicate_from(new)
+
+
+def bring_back(old, new):
+    """What was not replicated when it was killed is undone by a copy in real life; here there is nothing of the kind, since
+    all was waited for or the server is set to the new one's position."""
+    old.start()
+    old.sql("SET GLOBAL read_only=1", "RESET MASTER", "SET GLOBAL gtid_slave_pos='%s'" % new.gtid())
+    old.replicate_from(new)
+    for s in db:
+        if s is not new:
+            s.catch_up(new)
+    wait_for(lambda: all(v["state"] == "up" for v in m.server_states().values()), 30,
+             lambda: "all up: %s" % m.server_states())
+
+
+def mode(**options):
+    m.cluster.update(options)
+    m.reload()
+
+
+def test_statements_wait_for_a_primary():
+    """No client writes while the primary goes: so none can have a statement under way, and none may see an error."""
+    old, new, other = db
+    c = [m.conn() for _ in range(CLIENTS)]
+    for i, x in enumerate(c):
+        query(x, "UPDATE t SET v = 1 WHERE id = %d" % i)
+    for r in (new, other):
+        r.catch_up(old)
+    old.kill()
+    got = []
+
+    def write(i):
+        t = time.monotonic()
+        got.append((outcome(c[i], "UPDATE t SET v = 2 WHERE id = %d" % i), time.monotonic() - t))
+
+    ts = [threading.Thread(target=write, args=(i,)) for i in range(CLIENTS)]
+    for t in ts:
+        t.start()
+    wait_for(lambda: m.counter("clients_held") == CLIENTS, 20, "writes to be held")
+    eq(value(m.conn(), "SELECT COUNT(*) FROM t"), CLIENTS, "reads go on")
+    promote(new, old, [other])
+    for t in ts:
+        t.join(60)
+    ok(len(got) == CLIENTS and all(o[0][0] != "error" for o, _ in got), got)
+    note("waited %.2f s at most" % max(t for _, t in got))
+    eq(new.one("SELECT COUNT(*) FROM shop.t WHERE v = 2"), CLIENTS)
+    bring_back(old, new)
+    db[:] = [new, old, other]
+
+
+def autocommit_step(c, i):
+    """One row for each statement that the client was told to be done; reads between them."""
+    state = steps[i]
+    n = state["n"]
+    state["n"] += 1
+    state["unknown"].add(n)
+    query(c, "INSERT INTO log VALUES (%d, %d)" % (i, n))
+    state["unknown"].discard(n)
+    state["acked"] = n
+    query(c, "SELECT COUNT(*) FROM t")
+
+
+def check_rows(new, lost):
+    """Every row that was acknowledged is there, each once, but for those whose outcome the client was told to be unknown."""
+    for i in range(CLIENTS):
+        there = {int(r[0]) for r in new.sql("SELECT n FROM shop.log WHERE c = %d" % i)}
+        missing = set(range(steps[i]["acked"] + 1)) - there - steps[i]["unknown"]
+        eq(missing, set(), "acknowledged rows of client %d" % i)
+
+
+def kill_under_load(step, n=CLIENTS):
+    global steps
+    old, new, other = db
+    # nothing that was acknowledged is lost with the primary: semi-synchronous replication sees to that
+    for s in db:
+        s.sql("SET GLOBAL rpl_semi_sync_slave_enabled=1")
+    for s in (new, other):
+        s.sql("STOP SLAVE", "START SLAVE")
+    old.sql("SET GLOBAL rpl_semi_sync_master_timeout=600000", "SET GLOBAL rpl_semi_sync_master_wait_point=AFTER_SYNC",
+            "SET GLOBAL rpl_semi_sync_master_enabled=1", "DELETE FROM shop.log")
+    wait_for(lambda: int(old.status("Rpl_semi_sync_master_clients")) == 2, 20, "semi-synchronous replicas")
+    steps = [{"n": 0, "acked": -1, "unknown": set()} for _ in range(n)]
+    load = Load(n, lambda i: m.conn(autocommit=True), step).start()
+    load.progress()
+    load.mark()
+    t0 = time.monotonic()
+    old.kill()
+    # the replica with the most is promoted, after it has applied what it has
+    for s in (new, other):
+        io = s.sql("SHOW SLAVE STATUS")[0]
+        got = [x for x in map(str, io) if re.fullmatch(r"\d+-\d+-\d+", x)]
+        if got:
+            ok(s.one("SELECT MASTER_GTID_WAIT('%s', 20)" % got[0]) == 0, "relay log applied")
+    best = max((new, other), key=lambda s: int((s.one("SELECT @@gtid_slave_pos") or "0-0-0").split("-")[-1]))
+    rest = other if best is new else new
+    promote(best, old, [rest])
+    t1 = time.monotonic()
+    load.progress(60)
+    gap = max(load.gap)
+    errors = load.stop()
+    note("%d clients: killed at 0, promoted at %.2f s; longest stall of a client %.2f s; %d steps; %d errors" % (
+        n, t1 - t0, gap, load.total, len(errors)))
+    return old, best, rest, errors
+
+
+def test_autocommit_under_load():
+    old, new, other, errors = kill_under_load(autocommit_step)
+    for _, i, _, text in errors:
+        ok("is not known" in text, "a client saw: " + text)
+    ok(len(errors) <= CLIENTS, errors)
+    note("statements under way whose outcome is not known: %d" % len(errors))
+    check_rows(new, errors)
+    ok(m.counter("failover_waits") > 0, "nothing waited")
+    bring_back(old, new)
+    db[:] = [new, old, other]
+
+
+def test_switchover_refuses_before_it_moves():
+    """read_only on the old primary first: writes refused with 1290 run on the new one; no error, nothing lost."""
+    global steps
+    old, new, other = db
+    old.sql("DELETE FROM shop.log")
+    steps = [{"n": 0, "acked": -1, "unknown": set()} for _ in range(CLIENTS)]
+    load = Load(CLIENTS, lambda i: m.conn(autocommit=True), autocommit_step).start()
+    load.progress()
+    load.mark()
+    old.sql("SET GLOBAL read_only=1")
+    for s in (new, other):
+        s.catch_up(old)
+    promote(new, old, [other])
+    old.sql("SET GLOBAL gtid_slave_pos=@@gtid_binlog_pos")
+    old.replicate_from(new)
+    load.progress(60)
+    eq(load.stop(), [], "errors that clients saw")
+    note("longest stall of a client %.2f s" % max(load.gap))
+    check_rows(new, [])
+    for s in (old, other):
+        s.catch_up(new)
+    db[:] = [new, old, other]
+    wait_for(lambda: all(v["state"] == "up" for v in m.server_states().values()), 30, "all up")
+
+
+def test_limits():
+    old, new, other = db
+    mode(failover_buffer="2", failover_timeout="1s")
+    old.sql("SET GLOBAL read_only=1")
+    try:
+        wait_for(lambda: m.counter("clients_held") == 0, 10, "nothing held")
+        c = [m.conn() for _ in range(5)]
+        got = [None] * 5
+
+        def write(i):
+            got[i] = outcome(c[i], "UPDATE t SET v = 3 WHERE id = %d" % i)[0]
+
+        ts = [threading.Thread(target=write, args=(i,)) for i in range(5)]
+        for t in ts:
+            t.start()
+        for t in ts:
+            t.join(60)
+        ok(all(g[0] == "error" and g[1] == 1105 for g in got), got)
+        ok(any("failover_buffer" in g[2] for g in got), got)
+        ok(any("failover_timeout" in g[2] for g in got), got)
+        eq(value(c[0], "SELECT 1 FROM t LIMIT 1"), 1, "the session goes on")
+        mode(failover_timeout="0")
+        no, text = raises(1105, query, m.conn(), "UPDATE t SET v = 3 WHERE id = 1")
+        ok("no-primary" in text, text)
+    finally:
+        old.sql("SET GLOBAL read_only=0")
+        mode(failover_buffer="1000", failover_timeout="30s")
+    wait_for(lambda: outcome(m.conn(), "UPDATE t SET v = 4 WHERE id = 1")[0][0] != "error", 20, "writes")
+
+
+def test_a_held_statement_is_killed():
+    old = db[0]
+    old.sql("SET GLOBAL read_only=1")
+    try:
+        c, got = m.conn(), []
+        t = threading.Thread(target=lambda: got.append(outcome(c, "UPDATE t SET v = 5 WHERE id = 1")[0]))
+        t.start()
+        wait_for(lambda: m.counter("clients_held") == 1, 20, "a held write")
+        m.sql("KILL QUERY %d" % c.thread_id())
+        t.join(20)
+        eq(got[0][:2], ("error", 1317))
+        eq(value(c, "SELECT 1"), 1)
+        gone = m.conn()
+        t = threading.Thread(target=outcome, args=(gone, "UPDATE t SET v = 5 WHERE id = 1"))
+        t.start()
+        wait_for(lambda: m.counter("clients_held") == 1, 20, "a held write")
+        gone._sock.shutdown(2)
+        wait_for(lambda: m.counter("clients_held") == 0, 20, "its client left")
+        t.join(20)
+    finally:
+        old.sql("SET GLOBAL read_only=0")
+    wait_for(lambda: outcome(m.conn(), "UPDATE t SET v = 4 WHERE id = 1")[0][0] != "error", 20, "writes")
+
+
+if __name__ == '__main__':
+    main()
