@@ -115,6 +115,8 @@ void bconn_expect_done(struct bconn *b);
 void bconn_settings_set(struct bconn *b, struct settings *s);
 void bconn_db_set(struct bconn *b, struct istr *db);
 /* The tracker settings that every connection gets, and gets again after a reset. */
+#define BCONN_TRACK_DEFAULT_SQL                                                                    \
+	"SET session_track_system_variables=DEFAULT,session_track_state_change=DEFAULT,session_track_schema=DEFAULT"
 #define BCONN_SETUP_SQL                                                                            \
 	"SET session_track_system_variables='*',session_track_state_change=ON,session_track_schema=ON"
 

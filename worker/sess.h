@@ -145,6 +145,7 @@ struct sess {
 	bool parked;            /* the statement waits for learning */
 	bool held;              /* ... for a primary (sess_wait.c) */
 	bool hold_writes;       /* the cluster has failover_timeout: kept with the user's indices */
+	bool own_trackers;      /* it has asked for the trackers' settings, or set them: the connection it keeps has its own */
 	bool keeps_diag;        /* asks for ROW_COUNT() and the like: keep the connection after each statement */
 	i64 row_count;          /* ROW_COUNT() */
 	u64 found_rows;         /* FOUND_ROWS() */

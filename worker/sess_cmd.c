@@ -437,6 +437,12 @@ send_ahead(struct sess *s, struct bconn *b, bool own_connection)
 		ahead_prepare(&a, ps, b);
 	if (!own_connection || ps != NULL)
 		ahead_state(&a, b, s->db, s->set);
+	if ((s->cmd.st.flags & STMT_F_TRACKER) != 0 && !s->own_trackers && s->cmd.com != COM_STMT_PREPARE) {
+		/* these settings are the proxy's; from here on, and for as long as it keeps this connection, the session's */
+		ahead_com(&a, COM_QUERY, BCONN_TRACK_DEFAULT_SQL, sizeof BCONN_TRACK_DEFAULT_SQL - 1, EXP_SET);
+		s->own_trackers = true;
+		b->set_unknown = true;
+	}
 	if (wants_insert_id(s)) {
 		char sql[64];
 		int n = snprintf(sql, sizeof sql, "SET last_insert_id=%llu", (unsigned long long)s->insert_id);
@@ -472,6 +478,9 @@ cmd_reply_kind(u8 com)
 	case COM_INIT_DB:
 	case COM_STMT_RESET:
 	case COM_SET_OPTION:
+	case COM_REFRESH:
+	case COM_SHUTDOWN:
+	case COM_DEBUG:
 		return REPLY_OK_ONLY;
 	default:
 		return REPLY_RESULT;
@@ -831,7 +840,7 @@ lost_diagnostics(struct sess *s)
 {
 	s->insert_id_lost |= s->insert_id_open;
 	s->diag_lost |= s->diag_open;
-	s->insert_id_open = s->diag_open = s->diag_calc = false;
+	s->insert_id_open = s->diag_open = s->diag_calc = s->own_trackers = false;
 	s->pins = 0;
 }
 

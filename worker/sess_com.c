@@ -189,6 +189,7 @@ com_reset_connection(struct sess *s)
 	ps_drop_all(s);
 	settings_put(&s->w->in, s->set);
 	s->set = settings_ref(s->w->in.empty);
+	s->own_trackers = false;
 	s->pins = 0;
 	s->in_trx = s->ro_trx = false;
 	s->status = ST_AUTOCOMMIT;
@@ -432,6 +433,9 @@ cmd_packet(struct sess *s, const u8 *pkt, size_t len)
 		break;
 	case COM_FIELD_LIST:
 	case COM_STATISTICS:
+	case COM_REFRESH: /* as their statements: FLUSH, SHUTDOWN; whether the user may is the server's to say */
+	case COM_SHUTDOWN:
+	case COM_DEBUG:
 		c->st.why = ROUTE_STATE;
 		cmd_dispatch(s);
 		break;
@@ -541,7 +545,7 @@ pins_of_state(struct sess *s, bool err)
 	if (c->com == COM_STMT_PREPARE || c->com == COM_INIT_DB)
 		pins = 0;
 	if (err && did_nothing(c->err_code))
-		pins = 0;
+		pins = c->st.pins & (s->own_trackers ? 1ull << PIN_SYSVAR : 0);
 	if (err && c->set_many)
 		pins |= 1u << PIN_SYSVAR;
 	if (!err && (c->st.flags & STMT_F_DML) != 0 && cmd_may_fire(s))

@@ -198,7 +198,7 @@ client_wants(const struct sess *s, const struct track_item *it)
 	static const char *const vars[] = {"autocommit", "character_set_client", "character_set_connection",
 	    "character_set_results", "time_zone"};
 
-	if (s->pins & 1u << PIN_SYSVAR)
+	if (s->own_trackers)
 		return true;
 	if (it->type == TRACK_SCHEMA)
 		return true;
