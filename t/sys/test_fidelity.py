@@ -7,6 +7,7 @@ def setup():
     global db, m
     db = replication_set(1)
     db[0].sql("CREATE TABLE shop.t (id INT AUTO_INCREMENT PRIMARY KEY, v INT)", "INSERT INTO shop.t (v) VALUES (1), (2), (3)")
+    db[0].sql("GRANT RELOAD ON *.* TO app@'%'")
     db[1].catch_up()
     m = Margay(db, server={"pool_size": 4})
 
@@ -30,6 +31,31 @@ def test_connection_id_in_expressions():
          "SELECT COUNT(*) FROM information_schema.processlist WHERE id = CONNECTION_ID()",
          "PREPARE p FROM 'SELECT CONNECTION_ID() = @a'", "EXECUTE p", "KILL 0", "PREPARE p FROM 'KILL 0'", "EXECUTE p",
          "KILL USER nobody@nowhere")
+
+
+def test_tracker_settings_are_the_sessions():
+    """Who asks for them sees the servers' defaults, not what Margay sets for itself; who sets them sees what they say."""
+    both("SELECT @@session_track_system_variables, @@session_track_state_change, @@session_track_schema",
+         "SET SESSION session_track_state_change = 1", "SELECT @@session.session_track_state_change", "SET NAMES latin1",
+         "SET session_track_system_variables = 'nothing_such'", "SHOW VARIABLES LIKE 'session_track%'",
+         "SET session_track_system_variables = 'sql_mode'", "SET @@session.sql_mode = 'ANSI'", "USE mysql", "SELECT @@sql_mode",
+         "SET @@session.session_track_transaction_info = 'CHARACTERISTICS'", "SELECT @@session_track_transaction_info")
+
+
+def command(c, com, body=b""):
+    """The reply to a command, as bytes or as an error."""
+    try:
+        c._execute_command(com, body)
+        return c._read_packet().get_all_data()
+    except pymysql.err.MySQLError as e:
+        return e.args
+
+
+def test_commands_of_administration():
+    direct, through = db[0].conn("app", APP[1], database="shop"), m.conn()
+    for com, body in ((0x07, b"\x04"), (0x07, b"\x01"), (0x0d, b""), (0x08, b"\x00")):
+        eq(command(through, com, body), command(direct, com, body), "command %d" % com)
+    eq(query(through, "SELECT 1"), ((1,),))
 
 
 if __name__ == '__main__':

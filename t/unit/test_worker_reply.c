@@ -228,8 +228,7 @@ TEST_WORKER(long_state_blocks_in_one_read)
 
 TEST_WORKER(commands_answered_here_and_refused)
 {
-	static const u8 refused[] = {COM_SLEEP, COM_CREATE_DB, COM_REFRESH, COM_SHUTDOWN, COM_DEBUG, COM_CHANGE_USER,
-	    COM_BINLOG_DUMP, COM_REGISTER_SLAVE, COM_STMT_BULK_EXECUTE, 0x77};
+	static const u8 refused[] = {COM_SLEEP, COM_CREATE_DB, COM_CHANGE_USER, COM_BINLOG_DUMP, COM_REGISTER_SLAVE, COM_STMT_BULK_EXECUTE, 0x77};
 
 	rig_start(NULL);
 	struct peer *c = client_login(CAPS_NEW);
@@ -257,6 +256,30 @@ TEST_WORKER(commands_answered_here_and_refused)
 	client_com(c, COM_SET_OPTION, "\x01\x00", 2);
 	p = peer_packet(c, &len);
 	cr_assert(p[PKT_HDR] == 0xfe && len == PKT_HDR + 5);
+	rig_stop();
+}
+
+TEST_WORKER(commands_of_administration_pass)
+{
+	static const u8 passed[] = {COM_REFRESH, COM_DEBUG, COM_SHUTDOWN};
+
+	rig_start(NULL);
+	struct peer *c = client_login(CAPS_OLD), *s = NULL;
+	for (size_t i = 0; i < ARRAY_LEN(passed); i++) {
+		u8 buf[64];
+		struct wr w = wr_init(buf, sizeof buf);
+
+		client_com(c, passed[i], "\x00", 1);
+		if (s == NULL)
+			s = server_ready(0);
+		server_expect(s, passed[i], "\x00", 1);
+		/* as servers answer COM_DEBUG and COM_SHUTDOWN */
+		pkt_ok_write(&w, 1, 0xfe, CAPS_NEW, &(struct pkt_ok){.status = ST_AUTOCOMMIT});
+		peer_send(s, buf, w.len);
+		w.len = 0;
+		pkt_eof_write(&w, 1, 0, ST_AUTOCOMMIT);
+		peer_expect(c, buf, w.len);
+	}
 	rig_stop();
 }
 
