@@ -95,32 +95,42 @@ def check_rows(new, lost):
         eq(missing, set(), "acknowledged rows of client %d" % i)
 
 
+def semi_sync(old, replicas):
+    """Nothing that was acknowledged is lost with the primary."""
+    for s in db:
+        s.sql("SET GLOBAL rpl_semi_sync_slave_enabled=1")
+    for s in replicas:
+        s.sql("STOP SLAVE", "START SLAVE")
+    old.sql("SET GLOBAL rpl_semi_sync_master_timeout=600000", "SET GLOBAL rpl_semi_sync_master_wait_point=AFTER_SYNC",
+            "SET GLOBAL rpl_semi_sync_master_enabled=1")
+    wait_for(lambda: int(old.status("Rpl_semi_sync_master_clients")) == 2, 20, "semi-synchronous replicas")
+
+
+def promote_best(old, replicas):
+    """The replica with the most is promoted, after it has applied what it has; returns it and the other."""
+    for s in replicas:
+        io = s.sql("SHOW SLAVE STATUS")[0]
+        got = [x for x in map(str, io) if re.fullmatch(r"\d+-\d+-\d+", x)]
+        if got:
+            ok(s.one("SELECT MASTER_GTID_WAIT('%s', 20)" % got[0]) == 0, "relay log applied")
+    best = max(replicas, key=lambda s: int((s.one("SELECT @@gtid_slave_pos") or "0-0-0").split("-")[-1]))
+    rest = [s for s in replicas if s is not best][0]
+    promote(best, old, [rest])
+    return best, rest
+
+
 def kill_under_load(step, n=CLIENTS):
     global steps
     old, new, other = db
-    # nothing that was acknowledged is lost with the primary: semi-synchronous replication sees to that
-    for s in db:
-        s.sql("SET GLOBAL rpl_semi_sync_slave_enabled=1")
-    for s in (new, other):
-        s.sql("STOP SLAVE", "START SLAVE")
-    old.sql("SET GLOBAL rpl_semi_sync_master_timeout=600000", "SET GLOBAL rpl_semi_sync_master_wait_point=AFTER_SYNC",
-            "SET GLOBAL rpl_semi_sync_master_enabled=1", "DELETE FROM shop.log")
-    wait_for(lambda: int(old.status("Rpl_semi_sync_master_clients")) == 2, 20, "semi-synchronous replicas")
+    old.sql("DELETE FROM shop.log")
+    semi_sync(old, (new, other))
     steps = [{"n": 0, "acked": -1, "unknown": set()} for _ in range(n)]
     load = Load(n, lambda i: m.conn(autocommit=True), step).start()
     load.progress()
     load.mark()
     t0 = time.monotonic()
     old.kill()
-    # the replica with the most is promoted, after it has applied what it has
-    for s in (new, other):
-        io = s.sql("SHOW SLAVE STATUS")[0]
-        got = [x for x in map(str, io) if re.fullmatch(r"\d+-\d+-\d+", x)]
-        if got:
-            ok(s.one("SELECT MASTER_GTID_WAIT('%s', 20)" % got[0]) == 0, "relay log applied")
-    best = max((new, other), key=lambda s: int((s.one("SELECT @@gtid_slave_pos") or "0-0-0").split("-")[-1]))
-    rest = other if best is new else new
-    promote(best, old, [rest])
+    best, rest = promote_best(old, (new, other))
     t1 = time.monotonic()
     load.progress(60)
     gap = max(load.gap)
@@ -138,6 +148,94 @@ def test_autocommit_under_load():
     note("statements under way whose outcome is not known: %d" % len(errors))
     check_rows(new, errors)
     ok(m.counter("failover_waits") > 0, "nothing waited")
+    bring_back(old, new)
+    db[:] = [new, old, other]
+
+
+ROWS = 2000
+UNKNOWN = r"error 1158 .*whether the statement was carried out is not known"
+
+
+def sysbench(command, *options):
+    return ["/usr/bin/sysbench", "oltp_read_write", "--db-driver=mysql", "--mysql-host=127.0.0.1", "--mysql-port=%d" % m.port,
+            "--mysql-user=" + APP[0], "--mysql-password=" + APP[1], "--mysql-db=shop", "--tables=2", "--table-size=%d" % ROWS,
+            "--threads=%d" % CLIENTS, "--db-ps-mode=disable", *options, command]
+
+
+def sysbench_and_kill(*options):
+    """sysbench while the primary is killed with -9 and another is promoted; own errors in Margay's log, what sysbench said."""
+    old, new, other = db
+    semi_sync(old, (new, other))
+    log = m.log_text()
+    rows = lambda s: int(s.status("Com_update"))  # noqa: E731
+    before = rows(old)
+    # 1158: lost under way, outcome not known. Anything else that it does not expect ends it
+    p = Proc(sysbench("run", "--time=120", "--mysql-ignore-errors=1213,1205,1062,1020,1158", *options), "%s/sysbench.log" % tmp())
+    try:
+        wait_for(lambda: rows(old) > before + 50, 30, "sysbench at work")
+        t0 = time.monotonic()
+        old.kill()
+        best, rest = promote_best(old, (new, other))
+        t1 = time.monotonic()
+        at = rows(best)
+        wait_for(lambda: rows(best) > at, 30, "sysbench to go on")
+        t2 = time.monotonic()
+        wait_for(lambda: rows(best) > at + 200 or not p.alive(), 60, "sysbench at work again")
+        alive = p.alive()
+    finally:
+        p.end(signal.SIGINT)
+    text = read_text(p.log)
+    ok(alive and "FATAL" not in text, "sysbench ended:\n" + text[-1500:])
+    errors = [x for x in m.log_text()[len(log):].splitlines() if " error " in x]
+    note("killed at 0, promoted at %.2f s, next write at %.2f s; errors that Margay sent: %d" % (t1 - t0, t2 - t0, len(errors)))
+    bring_back(old, best)
+    db[:] = [best, old, rest]
+    return errors
+
+
+def prepare_sysbench():
+    if not os.path.exists("/usr/bin/sysbench"):
+        skip("no sysbench")
+    if not db[0].sql("SHOW TABLES FROM shop LIKE 'sbtest1'"):
+        run(sysbench("prepare"), check=True)
+        for s in db[1:]:
+            s.catch_up(db[0])
+
+
+def test_sysbench_autocommit():
+    """No client whose statement was not under way sees an error; those say that the outcome is not known."""
+    prepare_sysbench()
+    errors = sysbench_and_kill("--skip-trx=on")
+    for e in errors:
+        ok(re.search(UNKNOWN, e), e)
+    ok(len(errors) <= CLIENTS, errors)
+
+
+def transaction_step(c, i):
+    """Two rows in one transaction."""
+    state = steps[i]
+    n = state["n"]
+    state["n"] += 2
+    query(c, "BEGIN")
+    query(c, "INSERT INTO log VALUES (%d, %d)" % (i, n))
+    query(c, "SELECT COUNT(*) FROM t")
+    query(c, "INSERT INTO log VALUES (%d, %d)" % (i, n + 1))
+    state["unknown"].add(n)
+    query(c, "COMMIT")
+    state["unknown"].discard(n)
+    state.setdefault("done", set()).add(n)
+
+
+def test_transactions_under_load():
+    """Open transactions are lost, and say so; each is there in whole or not at all, those that were acknowledged all are."""
+    old, new, other, errors = kill_under_load(transaction_step)
+    for _, i, _, text in errors:
+        ok(re.search(r"rolled back|is not known|state lost|\((2013|2006),", text), "a client saw: " + text)
+    ok(len(errors) <= 2 * CLIENTS, errors)
+    for i in range(CLIENTS):
+        there = {int(r[0]) for r in new.sql("SELECT n FROM shop.log WHERE c = %d" % i)}
+        eq({n for n in there if n ^ 1 not in there}, set(), "halves of transactions of client %d" % i)
+        eq(steps[i].get("done", set()) - there, set(), "acknowledged transactions of client %d" % i)
     bring_back(old, new)
     db[:] = [new, old, other]
 

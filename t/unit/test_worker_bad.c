@@ -390,7 +390,7 @@ TEST_WORKER(server_dies_in_the_middle_of_a_long_statement)
 		}
 		(void)peer_take_raw(c, SIZE_MAX);
 	}
-	client_expect_err(c, 2013, "");
+	client_expect_err(c, 1158, "");
 	peer_expect_closed(c);
 	free(text);
 	bytes_free(&pkts);
@@ -488,7 +488,7 @@ TEST_WORKER(every_state_is_reached)
 	}
 	seen(SESS_STREAM, BCONN_STATES);
 	server_gone(s);
-	client_expect_err(c, 2013, "");
+	client_expect_err(c, 1158, "");
 	free(text);
 	bytes_free(&pkts);
 	static const char load_sql[] = "LOAD DATA LOCAL INFILE 'x' INTO TABLE t";

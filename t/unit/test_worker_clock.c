@@ -156,7 +156,7 @@ TEST_WORKER(statement_timeout_when_the_kill_fails)
 		rig_run();
 		peer_expect_silence(c);
 		rig_pass(2200);
-		client_expect_err(c, 2013, "statement_timeout, and the server does not answer");
+		client_expect_err(c, 1158, "statement_timeout, and the server does not answer");
 		cr_assert_eq(client_state(c), SESS_READY);
 		cr_assert_eq(rig_counter("statement_timeouts"), 1);
 		rig_stop();
@@ -244,7 +244,7 @@ TEST_WORKER(connect_timeout)
 			bytes_free(&ok);
 		}
 		rig_pass(1200);
-		client_expect_err(c, 2003, "connect_timeout");
+		client_expect_err(c, 1429, "connect_timeout");
 		rig_stop();
 	}
 }

@@ -77,7 +77,7 @@ TEST_WORKER(place_of_a_lost_connection)
 	rig_run();
 	cr_assert_eq(client_state(w), SESS_WAIT);
 	server_gone(s[2]);
-	client_expect_err(c[2], 2013, "");
+	client_expect_err(c[2], 1158, "");
 	peer_expect_closed(c[2]);
 	rig_pass(50);
 	struct peer *n = server_ready(0);
@@ -258,7 +258,7 @@ TEST_WORKER(write_is_not_retried)
 	struct peer *c = client_login(CAPS_NEW), *s = running(c, write_sql, 0);
 
 	server_gone(s);
-	client_expect_err(c, 2013, "whether the statement was carried out is not known");
+	client_expect_err(c, 1158, "whether the statement was carried out is not known");
 	cr_assert_eq(client_state(c), SESS_READY);
 	cr_assert(!server_has_connect(0));
 	rig_stop();
@@ -272,7 +272,7 @@ TEST_WORKER(statement_in_a_transaction_is_not_retried)
 	client_query(c, read_sql);
 	server_expect_query(s, read_sql);
 	server_gone(s);
-	client_expect_err(c, 2013, "");
+	client_expect_err(c, 1158, "");
 	peer_expect_closed(c);
 	cr_assert_eq(rig_counter("lost_with_state"), 1);
 	rig_stop();
@@ -333,7 +333,7 @@ TEST_WORKER(server_refuses_connections)
 	rig_write(d, write_sql, R.peers[R.npeers - 1]); /* over the connection that is there */
 	server_gone(R.peers[R.npeers - 1]);
 	client_query(c, write_sql);
-	client_expect_err(c, 2003, "server db0 as app");
+	client_expect_err(c, 1429, "server db0 as app");
 	cr_assert_eq(client_state(c), SESS_READY);
 	rig_stop();
 }
@@ -350,7 +350,7 @@ login_goes_wrong(int how)
 	client_query(d, write_sql);
 	s = server_accept(0);
 	rig_run();
-	u16 code = 2003;
+	u16 code = 1429;
 	switch (how) {
 	case 0: /* too many connections, before a greeting */
 		pkt_err_write(&w, 0, 1040, "08004", "Too many connections");
@@ -365,17 +365,17 @@ login_goes_wrong(int how)
 		break;
 	case 2:
 		peer_send(s, "\x04\x00\x00\x00HTTP", 8);
-		code = 2027;
+		code = 1835;
 		break;
 	case 3:
 		peer_send(s, "\xff\xff\xff\x00HTTP", 8);
-		code = 2027;
+		code = 1835;
 		break;
 	case 4:
 		server_greet(s);
 		server_expect_login(s, "app", "secret");
 		peer_send(s, "\x00\x00\x00\x02", 4);
-		code = 2027;
+		code = 1835;
 		break;
 	case 5:
 		server_greet(s);
@@ -406,7 +406,7 @@ login_goes_wrong(int how)
 		rig_run();
 	}
 	client_expect_err(c, code, "server db0 as app");
-	client_expect_err(d, code == 2003 ? 2003 : code, "");
+	client_expect_err(d, code == 1429 ? 1429 : code, "");
 	rig_stop();
 }
 
@@ -453,7 +453,7 @@ TEST_WORKER(trackers_are_refused)
 	client_query(c, write_sql);
 	struct peer *s = server_up_to_setup(0);
 	server_err(s, 1193, "Unknown system variable");
-	client_expect_err(c, 2027, "Unknown system variable");
+	client_expect_err(c, 1835, "Unknown system variable");
 	rig_stop();
 }
 
@@ -471,7 +471,7 @@ TEST_WORKER(old_server_is_not_used)
 	struct peer *s = server_accept(0);
 	hs_greeting_write(&w, &g);
 	peer_send(s, buf, w.len);
-	client_expect_err(c, 2027, "lacks DEPRECATE_EOF");
+	client_expect_err(c, 1835, "lacks DEPRECATE_EOF");
 	rig_stop();
 }
 
@@ -830,7 +830,7 @@ kill_and_go_on(int how)
 	}
 	case 3: /* the connection is lost */
 		server_gone(s);
-		client_expect_err(c, 2013, "");
+		client_expect_err(c, 1158, "");
 		peer_expect_closed(c);
 		peer_close(server_accept(0));
 		rig_run();

@@ -686,7 +686,7 @@ TEST_WORKER(long_data_that_could_not_be_sent)
 	rig_server_up(0);
 	rig_pass(1500);
 	execute(c, id, true, 5);
-	client_expect_err(c, 2013, "data sent for statement 1 before");
+	client_expect_err(c, 1158, "data sent for statement 1 before");
 	/* from the beginning */
 	execute(c, id, true, 5);
 	s = server_ready(0);

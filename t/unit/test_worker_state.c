@@ -238,7 +238,7 @@ TEST_WORKER(server_refuses_a_setting)
 	b = server_ready(1);
 	server_expect_query(b, "SET time_zone='+03:00'");
 	server_err(b, 1298, "Unknown or incorrect time zone");
-	client_expect_err(c, 2013, "refused the session's settings");
+	client_expect_err(c, 1158, "refused the session's settings");
 	cr_assert_eq(client_state(c), SESS_READY);
 	peer_expect_closed(b);
 	rig_stop();
@@ -623,7 +623,7 @@ insert_id_lost(int how)
 	rig_run();
 	if (how == 3)
 		server_gone(s); /* while the statement waits */
-	client_expect_err(c, 2013, "");
+	client_expect_err(c, 1158, "");
 	cr_assert_eq(client_state(c), SESS_READY);
 	/* after the next insert all is well again */
 	s = wrote(c, "INSERT INTO t VALUES (3)", NULL, 1, 7);

@@ -236,7 +236,7 @@ TEST_WORKER(lost_write_is_not_run_again)
 	s = server_ready(0);
 	server_expect_query(s, INSERT);
 	server_gone(s);
-	client_expect_err(c, 2013, "whether the statement was carried out is not known");
+	client_expect_err(c, 1158, "whether the statement was carried out is not known");
 	cr_assert_eq(client_state(c), SESS_READY);
 	cr_assert(!server_has_connect(0));
 	peer_close(c);
@@ -327,7 +327,7 @@ TEST_WORKER(lost_transactions_say_what_is_known)
 		}
 		server_expect_query(s, t[i].sql);
 		server_gone(s);
-		client_expect_err(c, 2013, t[i].part);
+		client_expect_err(c, 1158, t[i].part);
 		peer_expect_closed(c);
 		rig_stop();
 	}
