@@ -67,6 +67,8 @@ enum stmt_kind {
 #define STMT_F_STATE_READ 0x08000000u /* a SELECT, SHOW or EXPLAIN that is no read only because it asks what differs from
                                        * server to server (variables, information_schema): a hint may send it anywhere */
 #define STMT_F_MARGAY     0x10000000u /* sets or reads a system variable margay_* */
+#define STMT_F_DEFAULTS   0x40000000u /* changes what new connections begin with: accounts, privileges, roles, global
+                                       * variables */
 #define STMT_F_HINTS      (STMT_F_HINT_PRIMARY | STMT_F_HINT_REPLICA | STMT_F_HINT_SERVER)
 #define STMT_F_TRACKER    0x00800000u /* sets or reads session_track_* variables */
 

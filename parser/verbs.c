@@ -232,6 +232,8 @@ v_flush(struct cls *c)
 			c->why = ROUTE_LOCKING;
 			c->pins |= PIN(LOCK_TABLES);
 		}
+		if (tok_is_name(cls_tok(c)) && name_is(tok_name(&c->l, cls_tok(c)), "privileges"))
+			c->flags |= STMT_F_DEFAULTS;
 	}
 }
 
@@ -264,6 +266,11 @@ v_create(struct cls *c)
 		c->pins |= PIN(ROUTINE);
 		break;
 	case KW_USER:
+		c->flags |= STMT_F_SECRET | STMT_F_DEFAULTS;
+		break;
+	case KW_ROLE:
+		c->flags |= STMT_F_DEFAULTS;
+		break;
 	case KW_SERVER:
 		c->flags |= STMT_F_SECRET;
 		break;
@@ -278,8 +285,18 @@ v_alter(struct cls *c)
 {
 	if (cls_tok(c)->kw == KW_USER || cls_tok(c)->kw == KW_SERVER)
 		c->flags |= STMT_F_SECRET;
+	if (cls_tok(c)->kw == KW_USER)
+		c->flags |= STMT_F_DEFAULTS;
 	if (cls_tok(c)->kw == KW_EVENT)
 		c->pins |= PIN(ROUTINE);
+	scan_definition(c);
+}
+
+static void
+v_rename(struct cls *c)
+{
+	if (cls_tok(c)->kw == KW_USER)
+		c->flags |= STMT_F_DEFAULTS;
 	scan_definition(c);
 }
 
@@ -292,6 +309,8 @@ v_drop(struct cls *c)
 		c->flags &= ~(u32)F_DDL;
 	} else if (cls_tok(c)->kw == KW_TEMPORARY) {
 		c->flags = (c->flags | STMT_F_TEMP) & ~(u32)F_DDL;
+	} else if (cls_tok(c)->kw == KW_USER || cls_tok(c)->kw == KW_ROLE) {
+		c->flags |= STMT_F_DEFAULTS;
 	}
 	scan_definition(c);
 }
@@ -413,6 +432,13 @@ is_scope(const struct tok *t, bool *global_r)
 	return t->kw == KW_GLOBAL || t->kw == KW_SESSION || t->kw == KW_LOCAL;
 }
 
+static void
+set_global(struct cls *c)
+{
+	c->why = ROUTE_WRITE;
+	c->flags |= STMT_F_DEFAULTS;
+}
+
 /* The target of an assignment in SET, and the = behind it. */
 static void
 set_target(struct cls *c)
@@ -441,7 +467,7 @@ set_target(struct cls *c)
 		name = tok_name(&c->l, t);
 	}
 	if (global)
-		c->why = ROUTE_WRITE;
+		set_global(c);
 	else if (t->kind == TOK_WORD || t->kind == TOK_QUOTED || t->kind == TOK_SYSTEM_VAR)
 		sysvar_set(c, name, at_at && !scoped);
 	if (!cls_at_end(c))
@@ -515,10 +541,10 @@ v_set(struct cls *c)
 		set_statement(c);
 		return;
 	case KW_PASSWORD:
-		set_write(c, STMT_F_SECRET);
+		set_write(c, STMT_F_SECRET | STMT_F_DEFAULTS);
 		return;
 	case KW_DEFAULT: /* SET DEFAULT ROLE */
-		set_write(c, 0);
+		set_write(c, STMT_F_DEFAULTS);
 		return;
 	case KW_ROLE:
 		c->pins |= PIN(STATE_CHANGE);
@@ -535,7 +561,7 @@ v_set(struct cls *c)
 	}
 	if (is_scope(cls_tok(c), &global) && next.kw == KW_TRANSACTION) {
 		if (global)
-			c->why = ROUTE_WRITE;
+			set_global(c);
 		scan_rest(c);
 		return;
 	}
@@ -594,10 +620,10 @@ static const struct verb verbs[KW_COUNT] = {
     [KW_CREATE] = {v_create, STMT_DDL, ROUTE_WRITE, 0, F_DDL},
     [KW_ALTER] = {v_alter, STMT_DDL, ROUTE_WRITE, 0, F_DDL},
     [KW_DROP] = {v_drop, STMT_DDL, ROUTE_WRITE, 0, F_DDL},
-    [KW_RENAME] = {scan_definition, STMT_DDL, ROUTE_WRITE, 0, F_DDL},
+    [KW_RENAME] = {v_rename, STMT_DDL, ROUTE_WRITE, 0, F_DDL},
     [KW_TRUNCATE] = {scan_definition, STMT_DDL, ROUTE_WRITE, 0, F_DDL},
-    [KW_GRANT] = {scan_definition, STMT_DDL, ROUTE_WRITE, 0, F_DDL | STMT_F_SECRET},
-    [KW_REVOKE] = {scan_definition, STMT_DDL, ROUTE_WRITE, 0, F_DDL},
+    [KW_GRANT] = {scan_definition, STMT_DDL, ROUTE_WRITE, 0, F_DDL | STMT_F_SECRET | STMT_F_DEFAULTS},
+    [KW_REVOKE] = {scan_definition, STMT_DDL, ROUTE_WRITE, 0, F_DDL | STMT_F_DEFAULTS},
     [KW_OPTIMIZE] = {scan_definition, STMT_DDL, ROUTE_WRITE, 0, F_DDL},
     [KW_REPAIR] = {scan_definition, STMT_DDL, ROUTE_WRITE, 0, F_DDL},
     [KW_CHECK] = {scan_definition, STMT_DDL, ROUTE_WRITE, 0, F_DDL},

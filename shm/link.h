@@ -45,6 +45,7 @@ enum link_type {
 	/* worker -> worker, by inbox */
 	LINK_KILL = 128, /* struct link_kill */
 	LINK_CLIENT,     /* struct link_client; fd: an accepted client socket */
+	LINK_DEFAULTS,   /* no body: accounts, privileges or global variables of servers have changed */
 };
 
 struct link_msg {

@@ -237,6 +237,7 @@ bconn_new(struct bpool *bp, int cell)
 	list_init(&b->idle_node);
 	list_init(&b->bps_lru);
 	b->set = settings_ref(srv->w->in.empty);
+	b->defaults = srv->w->defaults;
 	b->born = b->connect_started = ev_now(&srv->w->loop);
 	b->deadline = b->born + srv->connect_ns;
 	return b;

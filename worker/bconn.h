@@ -49,6 +49,7 @@ struct bconn {
 	int cell;
 	u32 thread_id;
 	u64 born, since, deadline;
+	u64 defaults;          /* worker.defaults when it was opened: what was changed later it does not know */
 
 	/* login */
 	u8 scramble[20];

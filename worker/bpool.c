@@ -70,12 +70,14 @@ idle_out(struct bconn *b)
 	b->srv->nidle--;
 }
 
-/* A database can be changed but not left (COM_RESET_CONNECTION keeps it, measured): a session without one needs
+/* A connection knows the privileges of the time of its login, and has the global variables' values of then: a session that
+ * logged in later needs a newer one.
+ * A database can be changed but not left (COM_RESET_CONNECTION keeps it, measured): a session without one needs
  * a connection without one. */
 static bool
 can_serve(const struct bconn *b, const struct sess *s)
 {
-	return s->db != NULL || b->db == NULL || s->cmd.com == COM_INIT_DB;
+	return (s->db != NULL || b->db == NULL || s->cmd.com == COM_INIT_DB) && b->defaults >= s->defaults;
 }
 
 struct bconn *
@@ -91,19 +93,20 @@ bpool_get(struct bpool *bp, struct sess *s)
 
 		if (!can_serve(b, s))
 			continue;
-		int score = (b->set == s->set ? 4 : b->set->n == 0 ? 1 : 0) + (b->db == s->db ? 2 : 0);
+		int score = (b->defaults == s->defaults ? 8 : 0) + (b->set == s->set ? 4 : b->set->n == 0 ? 1 : 0) +
+		    (b->db == s->db ? 2 : 0);
 
 		if (score > best_score) {
 			best = b;
 			best_score = score;
 		}
-		if (score == 6 || ++looked == PICK_LOOK)
+		if (score == 14 || ++looked == PICK_LOOK)
 			break;
 	}
 	if (best != NULL)
 		idle_out(best);
 	else if (!list_empty(&bp->idle))
-		bconn_close(LIST_ENTRY(bp->idle.prev, struct bconn, idle_node), "a connection without database is needed");
+		bconn_close(LIST_ENTRY(bp->idle.prev, struct bconn, idle_node), "one without database, or a newer one, is needed");
 	return best;
 }
 
@@ -406,7 +409,7 @@ serve(struct bconn *b)
 	}
 	if (!list_empty(&bp->waitq) &&
 	    !can_serve(b, LIST_ENTRY(bp->waitq.next, struct sess, wait_node))) {
-		bconn_close(b, "a connection without database is needed");
+		bconn_close(b, "one without database, or a newer one, is needed");
 		rebalance(srv);
 		return;
 	}

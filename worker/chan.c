@@ -168,6 +168,8 @@ on_inbox_io(struct ev_io *io, u32 events)
 
 			listen_client(w, fds[0], c->kind, MAX(c->hops, 1));
 			continue;
+		} else if (type == LINK_DEFAULTS) {
+			w->defaults++;
 		}
 		close_fds(fds, n);
 	}

@@ -122,6 +122,7 @@ struct sess {
 	bool read_split;
 
 	/* virtual state */
+	u64 defaults;           /* worker.defaults at its login: no older connection will do */
 	struct istr *db;
 	bool db_local;          /* information_schema and its like */
 	struct settings *set;

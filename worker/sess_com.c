@@ -124,7 +124,8 @@ classify(struct sess *s, const u8 *text, size_t len, u32 extra)
 	if (c->st.kind == STMT_SET &&
 	    set_untracked((const char *)text, len, &c->set_many))
 		c->st.pins |= 1u << PIN_SYSVAR;
-	if (c->st.flags & STMT_F_TRACKER)
+	/* it goes on with the values that it had before it changed the global ones */
+	if (c->st.flags & STMT_F_TRACKER || (c->st.kind == STMT_SET && c->st.flags & STMT_F_DEFAULTS))
 		c->st.pins |= 1u << PIN_SYSVAR;
 }
 
@@ -189,6 +190,7 @@ com_reset_connection(struct sess *s)
 	ps_drop_all(s);
 	settings_put(&s->w->in, s->set);
 	s->set = settings_ref(s->w->in.empty);
+	s->defaults = s->w->defaults;
 	s->own_trackers = false;
 	s->pins = 0;
 	s->in_trx = s->ro_trx = false;
@@ -431,9 +433,13 @@ cmd_packet(struct sess *s, const u8 *pkt, size_t len)
 	case COM_RESET_CONNECTION:
 		com_reset_connection(s);
 		break;
+	case COM_REFRESH:
+		c->st.flags |= STMT_F_DEFAULTS; /* it may be FLUSH PRIVILEGES */
+		c->st.why = ROUTE_STATE;
+		cmd_dispatch(s);
+		break;
 	case COM_FIELD_LIST:
-	case COM_STATISTICS:
-	case COM_REFRESH: /* as their statements: FLUSH, SHUTDOWN; whether the user may is the server's to say */
+	case COM_STATISTICS: /* as their statements: FLUSH, SHUTDOWN; whether the user may is the server's to say */
 	case COM_SHUTDOWN:
 	case COM_DEBUG:
 		c->st.why = ROUTE_STATE;

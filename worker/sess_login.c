@@ -337,6 +337,7 @@ login_admit(struct sess *s)
 	struct worker *w = s->w;
 	const struct cfg_user *u = sess_user(s);
 
+	s->defaults = w->defaults;
 	if (u == NULL) {
 		sess_close(s, "user is no longer configured");
 		return;

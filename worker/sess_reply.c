@@ -282,6 +282,16 @@ pass_ok(struct sess *s, struct bconn *b, struct out *o, struct pkt_ok *ok)
 	return out_made(s, o, &w);
 }
 
+/* Before the client hears that it is done: who logs in from then on gets connections that know of it. */
+static void
+defaults_changed(struct worker *w)
+{
+	w->defaults++;
+	for (u32 i = 0; i < w->nworkers; i++)
+		if (i != w->slot && link_send(w->inboxes[i], LINK_DEFAULTS, NULL, 0, NULL, 0) != 0)
+			log_limited(LOG_WARN_, "worker %u could not be told that accounts or global variables changed", i);
+}
+
 static bool
 on_ok(struct sess *s, struct bconn *b, struct out *o)
 {
@@ -297,6 +307,8 @@ on_ok(struct sess *s, struct bconn *b, struct out *o)
 	s->status = b->status = (u16)(ok.status & ~(ST_SESSION_CHANGED | ST_MORE_RESULTS));
 	s->in_trx = (ok.status & ST_IN_TRANS) != 0;
 	s->cmd.warnings = ok.warnings;
+	if (unlikely((s->cmd.st.flags & STMT_F_DEFAULTS) != 0) && s->cmd.com != COM_STMT_PREPARE)
+		defaults_changed(s->w);
 	if (r->pkt[PKT_HDR] == 0x00) {
 		s->cmd.affected += ok.affected;
 		s->row_count = (i64)ok.affected;
@@ -435,6 +447,8 @@ on_err(struct sess *s, struct bconn *b, struct out *o, bool *again)
 	if (net_error(e.code))
 		b->in_trouble = true;
 	s->row_count = -1;
+	if (unlikely((s->cmd.st.flags & STMT_F_DEFAULTS) != 0) && s->cmd.com != COM_STMT_PREPARE)
+		defaults_changed(s->w); /* some of it may have been done */
 	STAT_ADD(s->w->stat->errors_server, 1);
 	if (e.code == 1290 || e.code == 1836 || e.code == 1047)
 		chan_ring(s->w->health_bell); /* the primary is none any more? */

@@ -42,6 +42,47 @@ def test_tracker_settings_are_the_sessions():
          "SET @@session.session_track_transaction_info = 'CHARACTERISTICS'", "SELECT @@session_track_transaction_info")
 
 
+def test_new_sessions_know_new_privileges():
+    """A connection has the privileges of its login: who logs in after a change gets a newer one."""
+    db[0].sql("CREATE USER adm@'%' IDENTIFIED BY 'adm'", "GRANT ALL ON *.* TO adm@'%' WITH GRANT OPTION", "CREATE DATABASE privs",
+              "CREATE TABLE privs.x (a INT)")
+    g = Margay([db[0]], users={"app": {"password": APP[1]}, "adm": {"password": "adm"}}, margay={"workers": 2}, cluster={"topology": "standalone"})
+    adm = g.conn("adm", "adm")
+    try:
+        for may in (True, False, True):
+            crowd = [g.conn() for _ in range(6)]  # idle connections that know the old privileges
+            for c in crowd:
+                query(c, "SELECT 1 FROM t LIMIT 1")
+            query(adm, "GRANT SELECT ON *.* TO app@'%'" if may else "REVOKE SELECT ON *.* FROM app@'%'")
+            for _ in range(6):
+                with g.conn() as c:
+                    got = outcome(c, "SELECT COUNT(*) FROM privs.x")
+                    eq(got[0][0], ((0,),) if may else "error", "after the change: %r" % (got,))
+            for c in crowd:
+                c.close()
+    finally:
+        adm.close()
+        g.stop()
+
+
+def test_new_sessions_begin_with_new_global_values():
+    was = db[0].sql("SELECT @@sql_select_limit")
+    db[0].sql("GRANT SUPER ON *.* TO app@'%'")
+    g = Margay([db[0]], cluster={"topology": "standalone"})
+    try:
+        old, adm = g.conn(), g.conn()
+        for c in (old, adm):
+            query(c, "SELECT 1 FROM t LIMIT 1")
+        query(adm, "SET GLOBAL sql_select_limit = 7")
+        eq(query(adm, "SELECT @@sql_select_limit"), tuple(was), "in the session that has set the global value")
+        query(adm, "DO 1")
+        with g.conn() as new:
+            eq(query(new, "SELECT @@sql_select_limit"), ((7,),), "in a new session")
+    finally:
+        db[0].sql("SET GLOBAL sql_select_limit = DEFAULT", "REVOKE SUPER ON *.* FROM app@'%'")
+        g.stop()
+
+
 def command(c, com, body=b""):
     """The reply to a command, as bytes or as an error."""
     try:

@@ -52,6 +52,7 @@ struct expect {
 #define SESSION_FN    STMT_F_SESSION_FN
 #define INTO          STMT_F_INTO
 #define TRACKER       STMT_F_TRACKER
+#define DEFAULTS      STMT_F_DEFAULTS
 #define LEAVES_ID     STMT_F_LEAVES_ID
 
 static const struct expect cases[] = {
