@@ -155,6 +155,8 @@ hs_response_parse(const u8 *body, size_t len, u32 server_caps, struct hs_respons
 		r_r->plugin = rd_nul_or_rest(&r);
 	if (r_r->caps & CAP_CONNECT_ATTRS)
 		r_r->attrs = rd_lenenc_str(&r);
+	if (r_r->caps & CAP_ZSTD && rd_left(&r) > 0)
+		r_r->zstd_level = rd_u8(&r);
 	return r.bad ? ERR_PROTO : 0;
 }
 
@@ -192,6 +194,8 @@ hs_response_write(struct wr *w, u8 seq, const struct hs_response *r)
 			wr_nul_slice(w, r->plugin);
 		if (r->caps & CAP_CONNECT_ATTRS)
 			wr_lenenc_str(w, r->attrs.p, r->attrs.len);
+		if (r->caps & CAP_ZSTD)
+			wr_u8(w, r->zstd_level);
 	}
 	wr_pkt_end(w, at, seq);
 }

@@ -43,6 +43,7 @@ struct hs_response {
 	struct slice auth;   /* len 0: empty password */
 	struct slice db;     /* len 0 if none */
 	struct slice plugin; /* len 0 if the client names none */
+	u8 zstd_level;      /* CAP_ZSTD: what the client asks for; 0 if it did not say */
 	struct slice attrs; /* contents of the connect attributes block, unchecked; len 0 if none */
 };
 /* Slices point into body. server_caps: what our greeting offered; a capability that it did not

@@ -195,9 +195,12 @@ begin_packet(struct reply *r, u8 **p, u8 *end, enum reply_ev *ev_r)
 	len = rd24(at);
 	if (len > 0 && have < PKT_HDR + 1)
 		return true;
-	if (at[3] != r->next_seq) {
-		*ev_r = REPLY_BAD;
-		return true;
+	if (unlikely(at[3] != r->next_seq)) {
+		if (!r->any_seq) {
+			*ev_r = REPLY_BAD;
+			return true;
+		}
+		at[3] = r->next_seq;
 	}
 	if (r->state == ST_AFTER_COLS || r->state == ST_ROWS)
 		control = is_terminator(r, at, len);

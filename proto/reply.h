@@ -35,6 +35,7 @@ struct reply {
 	bool want_eof;
 	bool last;          /* the event's packet ends the reply */
 	bool row_cont;      /* the packet under way continues one of PKT_MAX_BODY bytes */
+	bool any_seq;       /* the server numbers its packets otherwise (compression): they are numbered here */
 	bool binary_cursor; /* COM_STMT_EXECUTE that asked for a cursor */
 	u8 seq_add;         /* packets put in so far */
 	u8 eof_seq;         /* REPLY_EOF: sequence id for the client's EOF packet */

@@ -99,6 +99,8 @@ adopt_servers(struct worker *w, struct tls_ctx **ctx)
 		s->pool_age_ns = c->pool_max_age * MS_NS;
 		s->max_prepared = c->max_prepared;
 		s->connect_ns = c->connect_timeout * MS_NS;
+		s->zip = (u32)c->compression;
+		s->zip_level = (u32)c->compression_level;
 		adopt_server_tls(s, c, ctx[i]);
 		ctx[i] = NULL;
 		s->cluster = c->cluster != UINT32_MAX ? cfg_clusters(&w->cfg)[c->cluster].id : 0;

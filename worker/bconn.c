@@ -613,6 +613,7 @@ bconn_data(struct bconn *b, u8 **p, u8 *end)
 		if (e != EXP_CLIENT) {
 			if (!b->reply_open) {
 				reply_init(&b->reply, own_reply_kind(e), false, false);
+				b->reply.any_seq = b->zip != ZIP_OFF;
 				b->reply_open = true;
 				b->small_len = 0;
 			}

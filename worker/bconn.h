@@ -55,6 +55,7 @@ struct bconn {
 	u8 scramble[20];
 	u8 stage1[20];
 	bool has_password;
+	u8 zip;                /* enum zip_algo that the login has asked for */
 	bool quitting;         /* COM_QUIT sent, waiting for the server to close */
 	bool in_trouble;       /* not to be pooled again: closed when it is given back */
 	u8 job;

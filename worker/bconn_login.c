@@ -95,7 +95,10 @@ send_login(struct bconn *b, const struct hs_greeting *g)
 	    .plugin = {(const u8 *)"mysql_native_password", 21},
 	};
 
+	r.caps |= b->srv->zip == CFG_ZIP_ZLIB ? CAP_COMPRESS : b->srv->zip == CFG_ZIP_ZSTD ? CAP_ZSTD : 0;
+	r.zstd_level = (u8)b->srv->zip_level;
 	r.caps &= g->caps | CAP_SECURE_CONNECTION | CAP_FOUND_ROWS;
+	b->zip = (r.caps & CAP_COMPRESS) != 0 ? ZIP_ZLIB : (r.caps & CAP_ZSTD) != 0 ? ZIP_ZSTD : ZIP_OFF;
 	if (!begin_tls(b, g, r.caps))
 		return;
 	if (conn_is_tls(&b->conn))
@@ -144,6 +147,9 @@ logged_in(struct bconn *b)
 	bconn_set_state(b, BCONN_SETUP);
 	shm_hist_add(&w->seg->hist[SHM_HIST_connect], ev_now(&w->loop) - b->connect_started);
 	STAT_ADD(w->sstat[b->srv->id].connects, 1);
+	if (b->zip != ZIP_OFF && !conn_zip(&b->conn, (enum zip_algo)b->zip, b->srv->zip_level,
+	        (u32)w->cfg.r->margay.compression_threshold, true))
+		b->conn.eof = true; /* the event that follows closes it */
 	if (b->job == BJOB_KILL) {
 		char sql[64];
 		int n = snprintf(sql, sizeof sql, "KILL %s %u", b->kill_query ? "QUERY" : "CONNECTION",

@@ -67,6 +67,14 @@ conn_recv(struct conn *c, void *at, size_t room)
 	return n;
 }
 
+static void
+watch(struct conn *c)
+{
+	ev_io_want(&c->io, (c->paused ? 0 : EV_READ) | (c->out.head != NULL ? EV_WRITE : 0));
+	if (c->layer != NULL && !c->paused && layer_more(c->layer))
+		ev_io_again(&c->io);
+}
+
 static ssize_t
 receive(struct conn *c, u8 *at, size_t room)
 {
@@ -74,8 +82,9 @@ receive(struct conn *c, u8 *at, size_t room)
 		return conn_recv(c, at, room);
 	ssize_t n = layer_read(c, at, room);
 
+	/* also when the loop has stopped watching for an error of the socket: what is held is taken first, then the error */
 	if (layer_more(c->layer))
-		ev_io_again(&c->io);
+		watch(c);
 	return n;
 }
 
@@ -185,14 +194,6 @@ send_iov(int fd, struct iovec *iov, int n)
 	if (r < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
 		return 0;
 	return r;
-}
-
-static void
-watch(struct conn *c)
-{
-	ev_io_want(&c->io, (c->paused ? 0 : EV_READ) | (c->out.head != NULL ? EV_WRITE : 0));
-	if (c->layer != NULL && !c->paused && layer_more(c->layer))
-		ev_io_again(&c->io);
 }
 
 bool
@@ -305,6 +306,18 @@ conn_tls_connect(struct conn *c, struct tls_ctx *ctx, const char *name, const ch
 		return false;
 	if (c->out.head != NULL)
 		watch(c);
+	return true;
+}
+
+bool
+conn_zip(struct conn *c, enum zip_algo algo, u32 level, u32 least, bool server)
+{
+	struct layer *l = layer_get(c);
+
+	if (l == NULL)
+		return false;
+	zip_init(&l->zip, algo, level, least, server);
+	c->switching = true;
 	return true;
 }
 

@@ -24,7 +24,7 @@ struct conn {
 	u8 *held;        /* malloc'd: bytes read and not consumed */
 	size_t held_len, held_cap;
 	struct outq out;
-	struct layer *layer; /* TLS; NULL: bytes are the socket's */
+	struct layer *layer; /* TLS, compression; NULL: bytes are the socket's */
 	bool switching;      /* a layer began: what is left of the bytes read so far is its input */
 	bool eof;        /* the peer has ended, or an error */
 	bool paused;     /* not read from */
@@ -73,6 +73,21 @@ static inline bool
 conn_is_tls(const struct conn *c)
 {
 	return c->layer != NULL && c->layer->ssl != NULL;
+}
+/* From the next byte on, in both directions, it speaks compressed frames; under TLS, if that is on. Bytes read and not taken
+ * yet: as above. level, least, server: see zip_init. */
+bool conn_zip(struct conn *c, enum zip_algo algo, u32 level, u32 least, bool server);
+static inline bool
+conn_is_zip(const struct conn *c)
+{
+	return c->layer != NULL && c->layer->zip.algo != ZIP_OFF;
+}
+/* What is written next answers the command that was read last: frames are numbered on from the command's. */
+static inline void
+conn_reply_begins(struct conn *c)
+{
+	if (unlikely(c->layer != NULL))
+		c->layer->zip.begin = true;
 }
 /* What made it fail or end, in words. */
 const char *conn_why(const struct conn *c);

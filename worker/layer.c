@@ -8,6 +8,9 @@
 
 static u8 wire_buf[WIRE_MAX]; /* one thread, one event at a time */
 static u8 gather_buf[TLS_RECORD];
+static u8 plain_buf[LAYER_ROOM];   /* what TLS gives and compression takes */
+static u8 packet_buf[ZIP_PAYLOAD]; /* what frames are made of */
+static u8 frame_buf[ZIP_FRAME_MAX];
 
 /* ---- towards the socket ---- */
 
@@ -64,11 +67,59 @@ encrypt(struct conn *c, const struct iovec *iov, int n)
 	return (have == 0 || put(c, gather_buf, have)) && emit_tls(c);
 }
 
+/* Frames of what is in packet_buf; unless it is the end, a piece that may become part of a better frame stays. */
+static bool
+send_frames(struct conn *c, size_t *have, bool all)
+{
+	struct layer *l = c->layer;
+	size_t at = 0;
+
+	while (at < *have && (all || at == 0)) {
+		size_t used, n = zip_frame(&l->zip, packet_buf + at, *have - at, frame_buf, &used);
+		struct iovec iov = {frame_buf, n};
+
+		at += used;
+		if (l->ssl == NULL && !conn_put(c, &iov, 1))
+			return false;
+		for (size_t k = 0; l->ssl != NULL && k < n; k += TLS_RECORD)
+			if (!put(c, frame_buf + k, MIN(n - k, (size_t)TLS_RECORD)))
+				return false;
+	}
+	memmove(packet_buf, packet_buf + at, *have - at);
+	*have -= at;
+	return true;
+}
+
+static bool
+compress_out(struct conn *c, const struct iovec *iov, int n)
+{
+	size_t have = 0;
+
+	for (int i = 0; i < n; i++) {
+		const u8 *p = iov[i].iov_base;
+		size_t len = iov[i].iov_len;
+
+		while (len > 0) {
+			size_t m = MIN(len, sizeof packet_buf - have);
+
+			memcpy(packet_buf + have, p, m);
+			have += m;
+			p += m;
+			len -= m;
+			if (have == sizeof packet_buf && !send_frames(c, &have, false))
+				return false;
+		}
+	}
+	return send_frames(c, &have, true) && (c->layer->ssl == NULL || emit_tls(c));
+}
+
 bool
 layer_writev(struct conn *c, const struct iovec *iov, int n)
 {
 	struct layer *l = c->layer;
 
+	if (l->zip.algo != ZIP_OFF)
+		return compress_out(c, iov, n);
 	if (l->up)
 		return encrypt(c, iov, n);
 	for (int i = 0; i < n; i++)
@@ -120,8 +171,8 @@ wire(struct conn *c)
 	return conn_recv(c, wire_buf, sizeof wire_buf);
 }
 
-ssize_t
-layer_read(struct conn *c, u8 *at, size_t room)
+static ssize_t
+decrypt(struct conn *c, u8 *at, size_t room)
 {
 	struct layer *l = c->layer;
 	ssize_t n = wire(c);
@@ -156,6 +207,62 @@ layer_read(struct conn *c, u8 *at, size_t room)
 	return -1;
 }
 
+static ssize_t
+unzipped(struct layer *l, bool ok, size_t got)
+{
+	if (ok && got > 0)
+		return (ssize_t)got;
+	if (!ok)
+		l->why = zip_why();
+	errno = ok ? EAGAIN : EPROTO;
+	return -1;
+}
+
+/* What there was no room for is taken first, and nothing is read meanwhile. */
+static ssize_t
+unzip_held(struct layer *l, u8 *at, size_t room)
+{
+	const u8 *p = l->zin_len > 0 ? l->zin + l->zin_at : plain_buf, *start = p, *end = p + l->zin_len;
+	size_t got;
+	bool ok = zip_feed(&l->zip, &p, end, at, room, &got);
+
+	l->zin_at += (size_t)(p - start);
+	l->zin_len = (size_t)(end - p);
+	if (l->zin_len == 0) {
+		free(l->zin);
+		l->zin = NULL;
+		l->zin_at = 0;
+	}
+	return unzipped(l, ok, got);
+}
+
+static ssize_t
+unzip(struct conn *c, u8 *at, size_t room)
+{
+	struct layer *l = c->layer;
+	const u8 *p = l->ssl != NULL ? plain_buf : wire_buf;
+	size_t got;
+
+	if (l->zin_len > 0 || zip_more(&l->zip))
+		return unzip_held(l, at, room);
+	ssize_t n = l->ssl != NULL ? decrypt(c, plain_buf, sizeof plain_buf) : wire(c);
+	if (n <= 0)
+		return n;
+	const u8 *end = p + n;
+	bool ok = zip_feed(&l->zip, &p, end, at, room, &got);
+	if (ok && p < end && !layer_unread(c, p, (size_t)(end - p))) {
+		errno = ENOMEM;
+		return -1;
+	}
+	return unzipped(l, ok, got);
+}
+
+ssize_t
+layer_read(struct conn *c, u8 *at, size_t room)
+{
+	return c->layer->zip.algo != ZIP_OFF ? unzip(c, at, room) : decrypt(c, at, room);
+}
+
 bool
 layer_hello(struct conn *c)
 {
@@ -169,7 +276,7 @@ layer_hello(struct conn *c)
 bool
 layer_more(const struct layer *l)
 {
-	return l->wire_len > 0;
+	return l->wire_len > 0 || l->zin_len > 0 || zip_more(&l->zip);
 }
 
 bool
@@ -177,11 +284,18 @@ layer_unread(struct conn *c, const u8 *p, size_t len)
 {
 	struct layer *l = c->layer;
 
-	l->wire = malloc(len);
-	if (l->wire == NULL)
+	u8 *copy = malloc(len);
+
+	if (copy == NULL)
 		return false;
-	memcpy(l->wire, p, len);
-	l->wire_len = len;
+	memcpy(copy, p, len);
+	if (l->zip.algo != ZIP_OFF) {
+		l->zin = copy;
+		l->zin_len = len;
+	} else {
+		l->wire = copy;
+		l->wire_len = len;
+	}
 	return true;
 }
 
@@ -200,6 +314,8 @@ layer_close(struct conn *c)
 		tls_free(l->ssl);
 	}
 	outq_clear(c->env->chunks, &l->early);
+	zip_fini(&l->zip);
+	free(l->zin);
 	free(l->wire);
 	free(l);
 	c->layer = NULL;

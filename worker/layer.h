@@ -6,6 +6,7 @@
 #define MARGAY_WORKER_LAYER_H
 #include "worker/chunk.h"
 #include "worker/tls.h"
+#include "worker/zip.h"
 
 #define LAYER_ROOM (64 * 1024) /* least room that layer_read is given */
 
@@ -16,6 +17,9 @@ struct layer {
 	struct outq early;   /* written before that */
 	u8 *wire;            /* bytes that were read before TLS began, and belong to it */
 	size_t wire_len;
+	struct zip zip;      /* algo ZIP_OFF: no compression */
+	u8 *zin;             /* compressed bytes that there was no room for */
+	size_t zin_at, zin_len;
 	const char *why;     /* of a failure */
 };
 

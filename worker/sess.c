@@ -2,6 +2,7 @@
  * struct sess. Runs in a worker.
  */
 #include "worker/sess.h"
+#include <errno.h>
 #include <stdarg.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -651,11 +652,12 @@ packet_limits(struct sess *s, size_t body)
 }
 
 /* Length of the statement at p, all its packets with their headers, as far as it is known; *whole: all of
- * them are there. */
+ * them are there. Under compression Connector/C numbers no packets, only frames (measured; servers do not look): they are
+ * numbered here. */
 static size_t
-statement_length(const u8 *p, const u8 *end, bool *whole, bool *bad, size_t *body)
+statement_length(u8 *p, const u8 *end, bool number, bool *whole, bool *bad, size_t *body)
 {
-	const u8 *q = p;
+	u8 *q = p;
 	u8 seq = 0;
 
 	*whole = *bad = false;
@@ -665,6 +667,8 @@ statement_length(const u8 *p, const u8 *end, bool *whole, bool *bad, size_t *bod
 			return (size_t)(q - p) + PKT_HDR;
 		u32 len = rd24(q);
 
+		if (unlikely(number))
+			q[3] = q != p ? (u8)(seq + 1) : 0;
 		if (q != p && q[3] != (u8)(seq + 1))
 			*bad = true;
 		seq = q[3];
@@ -709,7 +713,7 @@ sess_data(struct sess *s, u8 **p, u8 *end)
 {
 	while (*p < end && s->state <= SESS_READY && list_empty(&s->resume_node) && !s->conn.switching) {
 		bool whole, bad;
-		size_t body, len = statement_length(*p, end, &whole, &bad, &body);
+		size_t body, len = statement_length(*p, end, s->state == SESS_READY && conn_is_zip(&s->conn), &whole, &bad, &body);
 		u8 *pkt = *p;
 
 		s->want = len;
@@ -724,12 +728,15 @@ sess_data(struct sess *s, u8 **p, u8 *end)
 		}
 		if (!whole) {
 			if (s->state == SESS_READY && (size_t)(end - pkt) >= PKT_HDR + 1 &&
-			    len > s->w->cfg.r->margay.statement_buffer && cmd_stream(s, p, end))
+			    len > s->w->cfg.r->margay.statement_buffer && cmd_stream(s, p, end)) {
+				conn_reply_begins(&s->conn);
 				continue;
+			}
 			return;
 		}
 		*p += len;
 		s->want = 0;
+		conn_reply_begins(&s->conn);
 		if (s->state == SESS_READY)
 			cmd_packet(s, pkt, len);
 		else if (body >= PKT_MAX_BODY)
@@ -741,6 +748,13 @@ sess_data(struct sess *s, u8 **p, u8 *end)
 		cmd_stream_more(s, p, end);
 	else if (s->state == SESS_INFILE)
 		infile_more(s, p, end);
+}
+
+static void
+bad_frames(struct sess *s)
+{
+	STAT_ADD(s->w->stat->bad_packets, 1);
+	log_limited(LOG_WARN_, "session %u %s@%s: %s", s->id, s->user, s->addr_text, conn_why(&s->conn));
 }
 
 static void
@@ -782,6 +796,8 @@ on_sess_io(struct ev_io *io, u32 events)
 	if (s->conn.eof && s->state < SESS_CLOSING) {
 		if (conn_is_tls(&s->conn) && !s->conn.layer->up)
 			login_tls_failed(s);
+		else if (conn_is_zip(&s->conn) && s->conn.err == EPROTO)
+			bad_frames(s);
 		sess_close(s, s->conn.err != 0 ? conn_why(&s->conn) : NULL);
 	}
 }

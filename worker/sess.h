@@ -108,6 +108,7 @@ struct sess {
 	u8 next_seq;            /* of our next packet during login */
 	u8 collation;
 	u32 caps;               /* client's */
+	u8 zip, zip_level;      /* compression that begins behind the login's OK */
 
 	/* who */
 	char user[84];          /* MySQL allows 80 */

@@ -566,6 +566,7 @@ cmd_send_now(struct sess *s, struct bconn *b)
 	}
 	reply_init(&b->reply, cmd_reply_kind(s->cmd.com), (s->caps & CAP_DEPRECATE_EOF) == 0,
 	    s->cmd.com == COM_STMT_EXECUTE);
+	b->reply.any_seq = b->zip != ZIP_OFF;
 	b->reply.next_seq = (u8)(sent_seq(s) + 1);
 	b->reply.seq_add = (u8)(s->cmd.last_seq - sent_seq(s));
 	b->reply_open = true;

@@ -41,6 +41,8 @@ infile_more(struct sess *s, u8 **p, u8 *end)
 		if (s->stream_left == 0) {
 			if ((size_t)(end - *p) < PKT_HDR)
 				break;
+			if (conn_is_zip(&s->conn))
+				(*p)[3] = (u8)(s->stream_seq + 1); /* Connector/C numbers frames only */
 			if ((*p)[3] != (u8)(s->stream_seq + 1)) {
 				STAT_ADD(s->w->stat->bad_packets, 1);
 				sess_close(s, "packets out of order");
@@ -196,6 +198,8 @@ cmd_stream_more(struct sess *s, u8 **p, u8 *end)
 		if (s->stream_left == 0) {
 			if ((size_t)(end - *p) < PKT_HDR)
 				break;
+			if (conn_is_zip(&s->conn))
+				(*p)[3] = (u8)(s->stream_seq + 1); /* Connector/C numbers frames only */
 			if ((*p)[3] != (u8)(s->stream_seq + 1)) {
 				STAT_ADD(s->w->stat->bad_packets, 1);
 				sess_close(s, "packets out of order");

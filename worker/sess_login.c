@@ -208,7 +208,11 @@ count_address(struct sess *s)
 static u32
 caps_offered(const struct sess *s)
 {
-	return CAPS_CLIENT | (s->w->tls != NULL && !conn_is_tls(&s->conn) ? CAP_SSL : 0);
+	u64 zip = s->w->cfg.r->margay.compression;
+
+	return CAPS_CLIENT | (s->w->tls != NULL && !conn_is_tls(&s->conn) ? CAP_SSL : 0) |
+	    (zip == CFG_ZIP_ZLIB || zip == CFG_ZIP_ANY ? CAP_COMPRESS : 0) |
+	    (zip == CFG_ZIP_ZSTD || zip == CFG_ZIP_ANY ? CAP_ZSTD : 0);
 }
 
 void
@@ -294,6 +298,26 @@ login_database(struct sess *s)
 	cmd_dispatch(s);
 }
 
+/* Of a client that asks for both, zlib: so do servers. */
+static void
+choose_zip(struct sess *s, const struct hs_response *r)
+{
+	u32 level = (u32)s->w->cfg.r->margay.compression_level;
+
+	s->zip = (r->caps & CAP_COMPRESS) != 0 ? ZIP_ZLIB : (r->caps & CAP_ZSTD) != 0 ? ZIP_ZSTD : ZIP_OFF;
+	s->zip_level = (u8)(s->zip == ZIP_ZSTD && r->zstd_level != 0 ? MIN(level, (u32)r->zstd_level) : level);
+}
+
+static bool
+login_zip(struct sess *s)
+{
+	u8 algo = s->zip;
+
+	s->zip = ZIP_OFF; /* once */
+	return algo == ZIP_OFF || conn_zip(&s->conn, (enum zip_algo)algo, s->zip_level,
+	    (u32)s->w->cfg.r->margay.compression_threshold, false);
+}
+
 void
 login_finish(struct sess *s, bool ok)
 {
@@ -304,10 +328,10 @@ login_finish(struct sess *s, bool ok)
 	sess_record(s);
 	if (s->state != SESS_READY)
 		sess_set_state(s, SESS_READY);
-	if (!sess_ok(s, s->next_seq))
+	if (!sess_ok(s, s->next_seq) || !login_zip(s))
 		sess_close(s, "write to client failed");
 	/* a driver may send its first statement with its login */
-	else if (s->conn.held_len > 0)
+	else if (s->conn.held_len > 0 || s->conn.switching)
 		sess_resume(s);
 }
 
@@ -427,6 +451,7 @@ login_response(struct sess *s, const u8 *body, size_t len)
 	if (!login_transport(s))
 		return;
 	s->caps = r.caps & ~CAP_SSL;
+	choose_zip(s, &r);
 	s->collation = r.charset != 0 ? r.charset : 45;
 	s->unsafe_charset = s->unsafe_login = unsafe_collation(s->collation);
 	if (r.user.len >= sizeof s->user || r.db.len > 192) {

@@ -53,6 +53,7 @@ struct wserver {
 	/* options of the generation in force */
 	u64 pool_size, pool_grow_ns, pool_idle_ns, pool_age_ns, max_prepared, connect_ns, max_connections;
 	u32 weight, cluster;
+	u32 zip, zip_level;      /* enum cfg_compression */
 	u32 tls_mode;            /* enum cfg_tls_server */
 	struct tls_ctx *tls;     /* NULL: off */
 	struct tls_resume resume;

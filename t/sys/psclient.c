@@ -352,11 +352,13 @@ main(int argc, char **argv)
 {
 	static char line[1 << 20];
 
-	if (argc != 6) {
-		fprintf(stderr, "usage: psclient HOST PORT USER PASSWORD DATABASE <commands\n");
+	if (argc != 6 && !(argc == 7 && strcmp(argv[6], "compress") == 0)) {
+		fprintf(stderr, "usage: psclient HOST PORT USER PASSWORD DATABASE [compress] <commands\n");
 		return 2;
 	}
 	my = mysql_init(NULL);
+	if (argc == 7)
+		mysql_options(my, MYSQL_OPT_COMPRESS, NULL);
 	if (mysql_real_connect(my, argv[1], argv[3], argv[4], argv[5],
 		(unsigned)strtoul(argv[2], NULL, 10), NULL,
 		CLIENT_MULTI_STATEMENTS | CLIENT_MULTI_RESULTS) == NULL) {
