@@ -44,6 +44,10 @@ pkt_ok_parse(const u8 *body, size_t len, u32 caps, struct pkt_ok *ok_r)
 	ok_r->info = rd_lenenc_str(&r);
 	if (ok_r->status & ST_SESSION_CHANGED)
 		ok_r->state = rd_lenenc_str(&r);
+	/* 10.11 writes the length of an empty info as a character of the database's set: two zeros or four after USE of one
+	 * in ucs2, utf16 or utf32 (measured). Connector/C takes that for an empty state and skips the rest. */
+	for (int i = 0; i < 3 && ok_r->info.len == 0 && ok_r->state.len == 0 && !r.bad && rd_left(&r) > 0; i++)
+		ok_r->state = rd_lenenc_str(&r);
 	return r.bad || rd_left(&r) > 0 ? ERR_PROTO : 0;
 }
 

@@ -42,6 +42,19 @@ def test_tracker_settings_are_the_sessions():
          "SET @@session.session_track_transaction_info = 'CHARACTERISTICS'", "SELECT @@session_track_transaction_info")
 
 
+def test_databases_in_wide_character_sets():
+    for cs in ("ucs2", "utf16", "utf32"):
+        name = "wide_" + cs
+        db[0].sql("CREATE DATABASE %s CHARACTER SET %s" % (name, cs), "GRANT SELECT ON %s.* TO app@'%%'" % name)
+        both("USE " + name, "SELECT DATABASE()", "USE shop", "SELECT DATABASE()", "USE " + name, "SELECT @@character_set_database")
+
+
+def test_unknown_command_is_no_lost_primary():
+    direct, through = db[0].conn("app", APP[1], database="shop"), m.conn()
+    for _ in range(2):
+        eq(command(through, 0x04, b"t" * 60000), command(direct, 0x04, b"t" * 60000))
+
+
 def test_new_sessions_know_new_privileges():
     """A connection has the privileges of its login: who logs in after a change gets a newer one."""
     db[0].sql("CREATE USER adm@'%' IDENTIFIED BY 'adm'", "GRANT ALL ON *.* TO adm@'%' WITH GRANT OPTION", "CREATE DATABASE privs",

@@ -557,6 +557,20 @@ Test(execute, parts)
 	cr_assert(x.new_params == 0 && x.types == NULL && x.types_len == 0 && x.values_len == 3);
 }
 
+/* 10.11 after USE of a database in ucs2, and in utf32: the length of the empty info has two bytes, four */
+Test(ok, wide_empty_info)
+{
+	struct pkt_ok ok;
+
+	cr_assert_eq(pkt_ok_parse(BYTES("\0\0\0\2\x40\0\0\0\0\x08\1\3\2d1\2\1\x31"), CAP_SESSION_TRACK, &ok), 0);
+	cr_assert(ok.info.len == 0 && ok.state.len == 8);
+	cr_assert_eq(pkt_ok_parse(BYTES("\0\0\0\2\x40\0\0\0\0\0\0\x08\1\3\2d1\2\1\x31"), CAP_SESSION_TRACK, &ok), 0);
+	cr_assert(ok.info.len == 0 && ok.state.len == 8);
+	cr_assert_eq(pkt_ok_parse(BYTES("\0\0\0\2\x40\0\0\0\0\0\0\0\x08\1\3\2d1\2\1\x31"), CAP_SESSION_TRACK, &ok),
+	    ERR_PROTO);
+	cr_assert_eq(pkt_ok_parse(BYTES("\0\0\0\2\x40\0\0\1x\0\x08"), CAP_SESSION_TRACK, &ok), ERR_PROTO);
+}
+
 Test(execute, hostile)
 {
 	struct ps_execute x;
