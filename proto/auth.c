@@ -11,7 +11,12 @@
 #include "base/err.h"
 #include "base/str.h"
 
-#define SHA1_LEN 20
+#define SHA1_LEN         20
+#define SHA256_LEN       32
+#define SHA2_STORED      (3 + 3 + 1 + AUTH_SHA2_SALT + AUTH_SHA2_DIGEST)
+#define AUTH_SHA2_PW_MAX 256 /* MAX_PLAINTEXT_LENGTH of the server's plug-in */
+
+static const char crypt64[] = "./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
 /* Fetched once: EVP_sha1() would look the provider up at every login. */
 static EVP_MD *sha1_md;
@@ -112,4 +117,201 @@ auth_hash_parse(const char *text, u8 stage2[20])
 	if (text[0] != '*')
 		return ERR_INVAL;
 	return hex_decode(stage2, SHA1_LEN, text + 1, strlen(text + 1));
+}
+
+/* ---- caching_sha2_password ---- */
+
+static EVP_MD *sha256_md;
+static pthread_once_t sha256_once = PTHREAD_ONCE_INIT;
+
+static void
+sha256_fetch(void)
+{
+	sha256_md = EVP_MD_fetch(NULL, "SHA256", NULL);
+}
+
+/* One digest of several parts; the context is the caller's, so that thousands of rounds allocate once. */
+static void
+sha256_parts(EVP_MD_CTX *ctx, const struct slice *part, size_t n, u8 out[32])
+{
+	bool ok = ctx != NULL && EVP_DigestInit_ex2(ctx, sha256_md, NULL) == 1;
+
+	for (size_t i = 0; ok && i < n; i++)
+		ok = EVP_DigestUpdate(ctx, part[i].p, part[i].len) == 1;
+	if (!ok || EVP_DigestFinal_ex(ctx, out, NULL) != 1)
+		PANIC("libcrypto gives no SHA256, which caching_sha2_password needs");
+}
+
+void
+auth_sha256(const void *p, size_t n, u8 out[32])
+{
+	unsigned len = 0;
+
+	pthread_once(&sha256_once, sha256_fetch);
+	if (sha256_md == NULL || EVP_Digest(p, n, out, &len, sha256_md, NULL) != 1 || len != SHA256_LEN)
+		PANIC("libcrypto gives no SHA256, which caching_sha2_password needs");
+}
+
+static void
+sha2_xor(const u8 in[32], const u8 key2[32], const u8 scramble[20], u8 out[32])
+{
+	u8 both[SHA256_LEN + AUTH_SCRAMBLE], mask[SHA256_LEN];
+
+	memcpy(both, key2, SHA256_LEN);
+	memcpy(both + SHA256_LEN, scramble, AUTH_SCRAMBLE);
+	auth_sha256(both, sizeof both, mask);
+	for (int i = 0; i < SHA256_LEN; i++)
+		out[i] = in[i] ^ mask[i];
+	mem_wipe(both, sizeof both);
+	mem_wipe(mask, sizeof mask);
+}
+
+void
+auth_sha2_token(const u8 key1[32], const u8 scramble[20], u8 token[32])
+{
+	u8 key2[SHA256_LEN];
+
+	auth_sha256(key1, SHA256_LEN, key2);
+	sha2_xor(key1, key2, scramble, token);
+	mem_wipe(key2, sizeof key2);
+}
+
+bool
+auth_sha2_check(const u8 token[32], const u8 key2[32], const u8 scramble[20], u8 key1_r[32])
+{
+	u8 hashed[SHA256_LEN];
+	bool same;
+
+	sha2_xor(token, key2, scramble, key1_r);
+	auth_sha256(key1_r, SHA256_LEN, hashed);
+	same = CRYPTO_memcmp(hashed, key2, SHA256_LEN) == 0;
+	if (!same)
+		mem_wipe(key1_r, SHA256_LEN);
+	mem_wipe(hashed, sizeof hashed);
+	return same;
+}
+
+int
+auth_sha2_hash_parse(const char *text, size_t len, struct auth_sha2_hash *h_r)
+{
+	char raw[SHA2_STORED];
+	u8 mult[2];
+	char digits[4] = "0";
+
+	if (len == 2 + 2 * SHA2_STORED && text[0] == '0' && text[1] == 'x') {
+		if (hex_decode(raw, sizeof raw, text + 2, len - 2) != 0)
+			return ERR_INVAL;
+	} else if (len == SHA2_STORED) {
+		memcpy(raw, text, sizeof raw);
+	} else {
+		return ERR_INVAL;
+	}
+	memcpy(digits + 1, raw + 3, 3);
+	/* fourth digit in front: hex_decode takes whole bytes */
+	if (memcmp(raw, "$A$", 3) != 0 || raw[6] != '$' || hex_decode(mult, 2, digits, 4) != 0)
+		return ERR_INVAL;
+	h_r->rounds = ((u32)mult[0] << 8 | mult[1]) * 1000;
+	memcpy(h_r->salt, raw + 7, AUTH_SHA2_SALT);
+	memcpy(h_r->digest, raw + 7 + AUTH_SHA2_SALT, AUTH_SHA2_DIGEST);
+	h_r->digest[AUTH_SHA2_DIGEST] = '\0';
+	if (h_r->rounds == 0 || memchr(h_r->salt, 0, AUTH_SHA2_SALT) != NULL ||
+	    strspn(h_r->digest, crypt64) != AUTH_SHA2_DIGEST)
+		return ERR_INVAL;
+	return 0;
+}
+
+/* SHA-crypt's order of the digest's bytes in its base64: each group of three is the one before, turned. */
+static void
+crypt_text(const u8 d[32], char *out)
+{
+	for (u32 g = 0, a = 0, b = 10, c = 20; g < 10; g++) {
+		u32 v = (u32)d[a] << 16 | (u32)d[b] << 8 | d[c], t = a;
+
+		for (int i = 0; i < 4; i++, v >>= 6)
+			*out++ = crypt64[v & 63];
+		a = c + 1;
+		c = b + 1;
+		b = t + 1;
+	}
+	u32 v = (u32)d[31] << 8 | d[30];
+	for (int i = 0; i < 3; i++, v >>= 6)
+		*out++ = crypt64[v & 63];
+	*out = '\0';
+}
+
+/* The first digest: password, salt, and the second digest spread over the password's length and bits. */
+static void
+crypt_begin(EVP_MD_CTX *ctx, struct slice pw, struct slice salt, u8 out[32])
+{
+	struct slice part[3 + 64 + AUTH_SHA2_PW_MAX / SHA256_LEN];
+	u8 b[SHA256_LEN];
+	size_t n = 0, left;
+
+	sha256_parts(ctx, (struct slice[]){pw, salt, pw}, 3, b);
+	part[n++] = pw;
+	part[n++] = salt;
+	for (left = pw.len; left > 0; left -= MIN(left, (size_t)SHA256_LEN))
+		part[n++] = (struct slice){b, MIN(left, (size_t)SHA256_LEN)};
+	for (left = pw.len; left > 0; left >>= 1)
+		part[n++] = left & 1 ? (struct slice){b, SHA256_LEN} : pw;
+	sha256_parts(ctx, part, n, out);
+	mem_wipe(b, sizeof b);
+}
+
+/* The digest of `times` copies of what, repeated or cut to len bytes. */
+static void
+crypt_spread(EVP_MD_CTX *ctx, struct slice what, size_t times, u8 *out, size_t len)
+{
+	u8 d[SHA256_LEN];
+	bool ok = ctx != NULL && EVP_DigestInit_ex2(ctx, sha256_md, NULL) == 1;
+
+	for (size_t i = 0; ok && i < times; i++)
+		ok = EVP_DigestUpdate(ctx, what.p, what.len) == 1;
+	if (!ok || EVP_DigestFinal_ex(ctx, d, NULL) != 1)
+		PANIC("libcrypto gives no SHA256");
+	for (size_t i = 0; i < len; i++)
+		out[i] = d[i % SHA256_LEN];
+	mem_wipe(d, sizeof d);
+}
+
+void
+auth_sha2_crypt(const char *password, size_t len, const u8 *salt, size_t salt_len, u32 rounds,
+    char digest[AUTH_SHA2_DIGEST + 1])
+{
+	u8 a[SHA256_LEN], p[AUTH_SHA2_PW_MAX], s[AUTH_SHA2_SALT];
+	struct slice pw = {(const u8 *)password, len}, sl = {salt, salt_len};
+
+	AN(len <= sizeof p && salt_len <= sizeof s);
+	pthread_once(&sha256_once, sha256_fetch);
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+	crypt_begin(ctx, pw, sl, a);
+	crypt_spread(ctx, pw, len, p, len);
+	crypt_spread(ctx, sl, 16 + (size_t)a[0], s, salt_len);
+	for (u32 i = 0; i < rounds; i++) {
+		struct slice part[4], word = {p, len}, last = {a, SHA256_LEN};
+		size_t n = 0;
+
+		part[n++] = i & 1 ? word : last;
+		if (i % 3 != 0)
+			part[n++] = (struct slice){s, salt_len};
+		if (i % 7 != 0)
+			part[n++] = word;
+		part[n++] = i & 1 ? last : word;
+		sha256_parts(ctx, part, n, a);
+	}
+	crypt_text(a, digest);
+	EVP_MD_CTX_free(ctx);
+	mem_wipe(a, sizeof a);
+	mem_wipe(p, sizeof p);
+}
+
+bool
+auth_sha2_hash_check(const struct auth_sha2_hash *h, const char *password, size_t len)
+{
+	char digest[AUTH_SHA2_DIGEST + 1];
+
+	if (len > AUTH_SHA2_PW_MAX)
+		return false; /* the server itself takes no longer ones */
+	auth_sha2_crypt(password, len, h->salt, sizeof h->salt, h->rounds, digest);
+	return CRYPTO_memcmp(digest, h->digest, AUTH_SHA2_DIGEST) == 0;
 }

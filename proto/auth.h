@@ -1,5 +1,5 @@
-/* proto/auth.h: mysql_native_password on both sides, and the bytes of a scramble. The only user of
- * OpenSSL in proto/. Callers wipe what they need no longer (mem_wipe): stage1 is as good as the
+/* proto/auth.h: the digests of mysql_native_password, caching_sha2_password and client_ed25519 on both
+ * sides, and the bytes of a scramble. auth.c is the only user of OpenSSL in proto/, auth_ed25519.c that of libsodium. Callers wipe what they need no longer (mem_wipe): stage1 is as good as the
  * password.
  *
  *   stage1 = SHA1(password)   stage2 = SHA1(stage1), which mysql.user stores as "*" and 40 hex
@@ -27,4 +27,40 @@ bool auth_native_check(const u8 token[20], const u8 stage2[20], const u8 scrambl
 		       u8 stage1_r[20]);
 /* "*" and 40 hex digits of either case. 0 or ERR_INVAL. */
 MUST_CHECK int auth_hash_parse(const char *text, u8 stage2[20]);
+
+/* caching_sha2_password. key1 = SHA256(password), key2 = SHA256(key1), which servers keep in memory once
+ * the password was seen. token = key1 XOR SHA256(key2 + scramble). A client without a password sends
+ * nothing, or a single zero byte. */
+void auth_sha256(const void *p, size_t n, u8 out[32]);
+void auth_sha2_token(const u8 key1[32], const u8 scramble[AUTH_SCRAMBLE], u8 token[32]);
+/* Like auth_native_check: key1_r is what answers the next scramble of a server, all zeros if wrong. */
+bool auth_sha2_check(const u8 token[32], const u8 key2[32], const u8 scramble[AUTH_SCRAMBLE], u8 key1_r[32]);
+
+/* What MySQL stores: "$A$", three hex digits (thousands of rounds), "$", 20 bytes of salt (any but NUL),
+ * 43 characters of digest: SHA-crypt with SHA-256, but for the longer salt. */
+#define AUTH_SHA2_SALT   20
+#define AUTH_SHA2_DIGEST 43
+struct auth_sha2_hash {
+	u32 rounds;
+	u8 salt[AUTH_SHA2_SALT];
+	char digest[AUTH_SHA2_DIGEST + 1];
+};
+/* As stored (70 bytes), or "0x" and its hex digits as SHOW CREATE USER prints it. 0 or ERR_INVAL. */
+MUST_CHECK int auth_sha2_hash_parse(const char *text, size_t len, struct auth_sha2_hash *h_r);
+/* Milliseconds of computing for the usual 5,000 rounds. */
+bool auth_sha2_hash_check(const struct auth_sha2_hash *h, const char *password, size_t len);
+void auth_sha2_crypt(const char *password, size_t len, const u8 *salt, size_t salt_len, u32 rounds,
+    char digest[AUTH_SHA2_DIGEST + 1]);
+
+/* client_ed25519 as MariaDB has it: the secret scalar is made of SHA-512 of the password itself, which
+ * may be of any length; the server sends 32 random bytes and gets their signature. */
+#define AUTH_ED25519_NONCE 32
+#define AUTH_ED25519_SIG   64
+#define AUTH_ED25519_TEXT  43 /* base64 of a public key without its padding, as mysql.global_priv has it */
+void auth_ed25519_public(const char *password, size_t len, u8 public_r[32]);
+void auth_ed25519_sign(const char *password, size_t len, const u8 nonce[AUTH_ED25519_NONCE],
+    u8 sig_r[AUTH_ED25519_SIG]);
+bool auth_ed25519_check(const u8 sig[AUTH_ED25519_SIG], const u8 public[32], const u8 nonce[AUTH_ED25519_NONCE]);
+/* 0 or ERR_INVAL. */
+MUST_CHECK int auth_ed25519_parse(const char *text, size_t len, u8 public_r[32]);
 #endif

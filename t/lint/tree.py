@@ -21,6 +21,7 @@ THIRD = [
     (r"mysql\.h|mysql/.*|mariadb/.*", r"(health|tools|t|bench)/.*", None),
     (r"openssl/.*", r"(proto/auth\.c|conf/crypt\.c|(base|worker)/tls\.c)", 1),
     (r"zlib\.h|zstd\.h", r"worker/zip\.c", 2),
+    (r"sodium\.h", r"proto/auth_ed25519\.c", 1),
     (r"criterion/.*", r"t/.*", None),
 ]
 # The pure directories take everything as arguments: no sockets, no clock, no files.
