@@ -200,6 +200,50 @@ hs_response_write(struct wr *w, u8 seq, const struct hs_response *r)
 	wr_pkt_end(w, at, seq);
 }
 
+int
+hs_change_user_parse(const u8 *body, size_t len, u32 caps, struct hs_change_user *u_r)
+{
+	struct rd r = rd_init(body, len);
+	size_t n;
+	const u8 *p;
+
+	*u_r = (struct hs_change_user){0};
+	rd_take(&r, 1);
+	u_r->user = rd_nul_str(&r);
+	if (caps & CAP_SECURE_CONNECTION) {
+		n = rd_u8(&r);
+		p = rd_take(&r, n);
+		u_r->auth = (struct slice){p, p != NULL ? n : 0};
+	} else {
+		u_r->auth = rd_nul_str(&r);
+	}
+	u_r->db = rd_nul_str(&r);
+	if (rd_left(&r) >= 2) /* clients before 5.1 end here */
+		u_r->charset = rd_u16(&r);
+	if (caps & CAP_PLUGIN_AUTH && rd_left(&r) > 0)
+		u_r->plugin = rd_nul_or_rest(&r);
+	if (caps & CAP_CONNECT_ATTRS)
+		u_r->attrs = rd_lenenc_str(&r);
+	return r.bad ? ERR_PROTO : 0;
+}
+
+void
+hs_change_user_write(struct wr *w, u32 caps, const struct hs_change_user *u)
+{
+	size_t at = wr_pkt_begin(w);
+
+	wr_u8(w, 0x11);
+	wr_nul_slice(w, u->user);
+	wr_auth(w, caps & ~CAP_PLUGIN_AUTH_LENENC, u->auth);
+	wr_nul_slice(w, u->db);
+	wr_u16(w, u->charset);
+	if (caps & CAP_PLUGIN_AUTH)
+		wr_nul_slice(w, u->plugin);
+	if (caps & CAP_CONNECT_ATTRS)
+		wr_lenenc_str(w, u->attrs.p, u->attrs.len);
+	wr_pkt_end(w, at, 0);
+}
+
 void
 hs_auth_switch_write(struct wr *w, u8 seq, const char *plugin, const u8 scramble[20])
 {

@@ -56,6 +56,18 @@ MUST_CHECK int hs_response_parse(const u8 *body, size_t len, u32 server_caps,
  * its encoding, makes w bad. */
 void hs_response_write(struct wr *w, u8 seq, const struct hs_response *r);
 
+struct hs_change_user {
+	struct slice user, auth, db;
+	u32 charset;         /* 0: none was sent */
+	struct slice plugin; /* len 0 if the client names none */
+	struct slice attrs;
+};
+/* body: COM_CHANGE_USER with its command byte. caps: what both sides have. What 10.11 refuses is refused: a database
+ * without its NUL, attributes that were promised and are cut or missing. 0 or ERR_PROTO. */
+MUST_CHECK int hs_change_user_parse(const u8 *body, size_t len, u32 caps, struct hs_change_user *u_r);
+/* A whole packet, sequence 0, with all fields that caps ask for. */
+void hs_change_user_write(struct wr *w, u32 caps, const struct hs_change_user *u);
+
 void hs_auth_switch_write(struct wr *w, u8 seq, const char *plugin, const u8 scramble[20]);
 /* body[0] must be 0xfe. 0 or ERR_BACKEND_PROTO (also for the one-byte switch to the pre-4.1 method,
  * which is not safe). The NUL that ends a 20-byte scramble is not part of data_r. */

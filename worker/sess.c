@@ -531,6 +531,7 @@ sess_close(struct sess *s, const char *why)
 	sess_record_pin(s);
 	if (s->state != SESS_CLOSING)
 		sess_set_state(s, SESS_CLOSING);
+	change_forget(s);
 	login_counts_drop(s);
 	if (!s->uncounted) {
 		s->uncounted = true;

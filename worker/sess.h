@@ -118,6 +118,8 @@ struct sess {
 	bool has_password;
 	bool counted_user, counted_addr;
 	u32 counted_user_id;
+	struct sess_before *before; /* who it was before the COM_CHANGE_USER under way; NULL: none is */
+	u8 failed_changes;
 	struct istr *login_db;  /* named by the handshake or default_schema, until the login is done */
 	bool is_admin;
 	bool read_split;
@@ -214,12 +216,25 @@ void login_finish(struct sess *s, bool ok);
 void login_tls_failed(struct sess *s);
 void login_counts_drop(struct sess *s);
 void login_admit(struct sess *s);
+void login_uncount(struct worker *w, u32 user_id); /* one session less of that user */
+/* The login, or the COM_CHANGE_USER, is refused: the session ends, or is who it was. */
+void login_refuse(struct sess *s, int code, const char *fmt, ...) PRINTF(3, 4);
+bool login_unsafe_collation(u8 id);
 
 /* sess_auth.c: ends in login_admit, or in an error and the end of the session. token: what came with the handshake
  * response or COM_CHANGE_USER for `plugin` (len 0: mysql_native_password). */
 void auth_begin(struct sess *s, struct slice plugin, struct slice token);
+/* COM_CHANGE_USER: as servers do, the client is always asked, with the bytes of before: libmariadb answers those, whatever
+ * is sent (measured). */
+void auth_change(struct sess *s);
 /* The client's next packet in state SWITCH. */
 void auth_more(struct sess *s, const u8 *body, size_t len);
+
+/* sess_change.c: COM_CHANGE_USER */
+void change_begin(struct sess *s, const u8 *body, size_t len);
+void change_done(struct sess *s);   /* the new user is in */
+void change_undo(struct sess *s);   /* the client has been told why not: the session is its old user's again */
+void change_forget(struct sess *s); /* the session ends */
 
 /* sess_cmd.c */
 void cmd_packet(struct sess *s, const u8 *pkt, size_t len);
@@ -240,6 +255,8 @@ bool sess_has_primary(struct sess *s);
 bool sess_may_let_go(struct sess *s, u64 now);
 u32 sess_lex_mode(const struct sess *s);
 bool cmd_has_word(const struct sess *s, const char *word);
+
+void sess_reset(struct sess *s); /* all state is as after a login, but for who, where and the database */
 
 /* Running the statement empties the diagnostics area first; without tables it stays as it is (measured). */
 static inline bool

@@ -19,7 +19,7 @@ denied(struct sess *s, bool with_password)
 	char *colon = strrchr(host, ':');
 	if (colon != NULL)
 		*colon = '\0';
-	sess_error_close(s, s->next_seq, ERR_ACCESS, "Access denied for user '%s'@'%s' (using password: %s)",
+	login_refuse(s, ERR_ACCESS, "Access denied for user '%s'@'%s' (using password: %s)",
 	    s->user, s->addr_family == 1 ? "localhost" : host, with_password ? "YES" : "NO");
 }
 
@@ -56,25 +56,34 @@ verify(struct sess *s, struct slice token)
 		login_admit(s);
 }
 
-void
-auth_begin(struct sess *s, struct slice plugin, struct slice token)
+static void
+ask(struct sess *s)
 {
 	u8 buf[128];
 	struct wr w = wr_init(buf, sizeof buf);
 
-	if (plugin.len == 0 || slice_eq(plugin.p, plugin.len, "mysql_native_password", 21)) {
-		verify(s, token);
-		return;
-	}
-	if (auth_scramble_new(s->scramble) != 0) {
-		sess_close(s, "no random numbers");
-		return;
-	}
 	hs_auth_switch_write(&w, s->next_seq, "mysql_native_password", s->scramble);
 	AZ(w.bad);
 	sess_set_state(s, SESS_SWITCH);
 	if (!sess_send(s, buf, w.len))
 		sess_close(s, "write to client failed");
+}
+
+void
+auth_begin(struct sess *s, struct slice plugin, struct slice token)
+{
+	if (plugin.len == 0 || slice_eq(plugin.p, plugin.len, "mysql_native_password", 21))
+		verify(s, token);
+	else if (auth_scramble_new(s->scramble) != 0)
+		sess_close(s, "no random numbers");
+	else
+		ask(s);
+}
+
+void
+auth_change(struct sess *s)
+{
+	ask(s);
 }
 
 void

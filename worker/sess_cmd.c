@@ -284,6 +284,10 @@ cmd_fail(struct sess *s, int code, const char *fmt, ...)
 		s->cmd.ps->data_lost = true; /* told when it is executed */
 	sess_cmd_clear(s);
 	s->row_count = -1;
+	if (ok && login && s->before != NULL) {
+		change_undo(s);
+		return;
+	}
 	if (!ok || login) {
 		sess_close_when_sent(s);
 		return;

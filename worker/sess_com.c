@@ -174,8 +174,8 @@ local_ok(struct sess *s)
 }
 
 /* All that the session has made of its connection ends; what it keeps is reset before the pool. */
-static void
-com_reset_connection(struct sess *s)
+void
+sess_reset(struct sess *s)
 {
 	struct bconn *b = s->b;
 
@@ -203,6 +203,12 @@ com_reset_connection(struct sess *s)
 	s->found_rows = 0;
 	trace_off(s);
 	sess_record_pin(s);
+}
+
+static void
+com_reset_connection(struct sess *s)
+{
+	sess_reset(s);
 	local_ok(s);
 }
 
@@ -438,6 +444,9 @@ cmd_packet(struct sess *s, const u8 *pkt, size_t len)
 		c->st.why = ROUTE_STATE;
 		cmd_dispatch(s);
 		break;
+	case COM_CHANGE_USER:
+		change_begin(s, body, n);
+		break;
 	case COM_FIELD_LIST:
 	case COM_STATISTICS: /* as their statements: FLUSH, SHUTDOWN; whether the user may is the server's to say */
 	case COM_SHUTDOWN:
@@ -640,7 +649,9 @@ cmd_finished(struct sess *s)
 	if (s->state >= SESS_CLOSING)
 		return;
 	if (login) {
-		if (err)
+		if (err && s->before != NULL)
+			change_undo(s);
+		else if (err)
 			sess_close_when_sent(s);
 		else
 			login_finish(s, true);

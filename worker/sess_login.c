@@ -2,6 +2,8 @@
  */
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <sys/socket.h>
 #include <xxhash.h>
 #include "base/str.h"
@@ -167,12 +169,18 @@ user_count_all(struct worker *w, u32 user_id)
 }
 
 void
+login_uncount(struct worker *w, u32 user_id)
+{
+	__atomic_fetch_sub(&w->users[user_id], 1, __ATOMIC_SEQ_CST);
+}
+
+void
 login_counts_drop(struct sess *s)
 {
 	struct worker *w = s->w;
 
 	if (s->counted_user)
-		__atomic_fetch_sub(&w->users[s->counted_user_id], 1, __ATOMIC_SEQ_CST);
+		login_uncount(w, s->counted_user_id);
 	if (s->counted_addr) {
 		struct shm_addrcount *c = addr_cell(w->addrs, w->seg->max_addrs, s->addr_hash, false);
 
@@ -257,6 +265,23 @@ login_greet(struct sess *s)
 
 /* ---- the response ---- */
 
+void
+login_refuse(struct sess *s, int code, const char *fmt, ...)
+{
+	char text[PKT_ERR_TEXT];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof text, fmt, ap);
+	va_end(ap);
+	if (s->before == NULL)
+		sess_error_close(s, s->next_seq, code, "%s", text);
+	else if (sess_error(s, s->next_seq, code, "%s", text))
+		change_undo(s);
+	else
+		sess_close(s, "write to client failed");
+}
+
 static bool
 user_limit(struct sess *s, const struct cfg_user *u)
 {
@@ -265,13 +290,15 @@ user_limit(struct sess *s, const struct cfg_user *u)
 
 	if (u->id >= w->seg->max_users)
 		return true;
+	if (s->counted_user)
+		return true; /* COM_CHANGE_USER to the same one */
 	s->counted_user_id = u->id;
 	__atomic_fetch_add(&w->users[u->id], 1, __ATOMIC_SEQ_CST);
 	s->counted_user = true;
 	if (limit == 0 || user_count_all(w, u->id) <= limit)
 		return true;
 	STAT_ADD(w->stat->refused_limit, 1);
-	sess_error_close(s, s->next_seq, ERR_USER_LIMIT, "user %s has %s = %llu", s->user,
+	login_refuse(s, ERR_USER_LIMIT, "user %s has %s = %llu", s->user,
 	    u->max_connections != 0 ? "max_connections" : "max_clients_per_user", (unsigned long long)limit);
 	return false;
 }
@@ -324,6 +351,8 @@ login_finish(struct sess *s, bool ok)
 	if (!ok)
 		return;
 	s->logged_in = true;
+	if (s->before != NULL)
+		change_done(s);
 	STAT_ADD(s->w->stat->logins, 1);
 	sess_record(s);
 	if (s->state != SESS_READY)
@@ -348,9 +377,9 @@ user_transport(struct sess *s, const struct cfg_user *u)
 	log_limited(LOG_WARN_, "login refused: user %s from %s: %s", s->user, s->addr_text,
 	    u->tls == CFG_UTLS_REQUIRED ? "without TLS" : "without the client certificate that it must show");
 	if (u->tls == CFG_UTLS_REQUIRED)
-		sess_error_close(s, s->next_seq, ERR_TLS_NEEDED, "user %s has tls = required", s->user);
+		login_refuse(s, ERR_TLS_NEEDED, "user %s has tls = required", s->user);
 	else
-		sess_error_close(s, s->next_seq, ERR_TLS_CERT, "user %s", s->user);
+		login_refuse(s, ERR_TLS_CERT, "user %s", s->user);
 	return false;
 }
 
@@ -369,7 +398,7 @@ login_admit(struct sess *s)
 	if (!cfg_net_allows(&w->cfg, u, s->addr_family, s->addr)) {
 		STAT_ADD(w->stat->refused_network, 1);
 		log_limited(LOG_WARN_, "login refused: user %s from %s: not in allow_from", s->user, s->addr_text);
-		sess_error_close(s, s->next_seq, ERR_NETWORK, "user %s, address %s", s->user, s->addr_text);
+		login_refuse(s, ERR_NETWORK, "user %s, address %s", s->user, s->addr_text);
 		return;
 	}
 	if (!user_transport(s, u) || !user_limit(s, u))
@@ -395,8 +424,8 @@ bad_handshake(struct sess *s)
 
 /* Collations (numbers of information_schema.COLLATIONS) of big5, sjis, gbk and cp932: their characters may end
  * in a byte that looks like a backslash or a quote. */
-static bool
-unsafe_collation(u8 id)
+bool
+login_unsafe_collation(u8 id)
 {
 	static const u8 ids[] = {1, 84, 13, 88, 28, 87, 95, 96};
 
@@ -453,7 +482,7 @@ login_response(struct sess *s, const u8 *body, size_t len)
 	s->caps = r.caps & ~CAP_SSL;
 	choose_zip(s, &r);
 	s->collation = r.charset != 0 ? r.charset : 45;
-	s->unsafe_charset = s->unsafe_login = unsafe_collation(s->collation);
+	s->unsafe_charset = s->unsafe_login = login_unsafe_collation(s->collation);
 	if (r.user.len >= sizeof s->user || r.db.len > 192) {
 		bad_handshake(s);
 		return;

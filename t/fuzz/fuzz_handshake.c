@@ -1,4 +1,4 @@
-/* t/fuzz/fuzz_handshake.c: greeting, response, authentication switch. Whatever parses must point
+/* t/fuzz/fuzz_handshake.c: greeting, response, authentication switch, COM_CHANGE_USER. Whatever parses must point
  * into the input and survive being written and parsed again. Input: which parser, 3 bytes that are
  * taken out of the offered capabilities, the body.
  */
@@ -75,6 +75,32 @@ one_switch(const u8 *body, size_t len)
 	MUST(memchr(plugin.p, 0, plugin.len + 1) == plugin.p + plugin.len);
 }
 
+static void
+one_change_user(const u8 *body, size_t len, u32 caps)
+{
+	struct hs_change_user u, back;
+	struct wr w = wr_init(out, sizeof out);
+	int rc = hs_change_user_parse(body, len, caps, &u);
+
+	MUST(rc == 0 || rc == ERR_PROTO);
+	if (rc != 0)
+		return;
+	must_be_inside(u.user, body, len);
+	must_be_inside(u.auth, body, len);
+	must_be_inside(u.db, body, len);
+	must_be_inside(u.plugin, body, len);
+	must_be_inside(u.attrs, body, len);
+	hs_change_user_write(&w, caps, &u);
+	MUST(!w.bad);
+	MUST(hs_change_user_parse(out + PKT_HDR, w.len - PKT_HDR, caps, &back) == 0);
+	MUST(back.charset == u.charset);
+	must_be_same(back.user, u.user);
+	must_be_same(back.auth, u.auth);
+	must_be_same(back.db, u.db);
+	must_be_same(back.plugin, u.plugin);
+	must_be_same(back.attrs, u.attrs);
+}
+
 int
 LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 {
@@ -85,12 +111,15 @@ LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 		return 0;
 	body = data + 4;
 	len = MIN(size - 4, (size_t)BODY_MAX);
-	switch (data[0] % 3) {
+	switch (data[0] % 4) {
 	case 0:
 		one_greeting(body, len);
 		break;
 	case 1:
 		one_response(body, len, ~rd24(data + 1));
+		break;
+	case 3:
+		one_change_user(body, len, ~rd24(data + 1));
 		break;
 	default:
 		one_switch(body, len);

@@ -434,6 +434,12 @@ def _(c, r, seq):
 @case("cmd-kill-unknown", ANY, com=COM_PROCESS_KILL, body=b"\xfe\xff\xff\x7f")
 @case("cmd-change-user-cut", REFUSED | {ERR}, com=COM_CHANGE_USER, body=b"someone")
 @case("cmd-change-user-auth-255", REFUSED | {ERR}, com=COM_CHANGE_USER, body=b"someone\0\xffabc")
+@case("cmd-change-user-empty", ANY, com=COM_CHANGE_USER)
+@case("cmd-change-user-no-db-nul", REFUSED | {ERR}, com=COM_CHANGE_USER, body=b"someone\0\0shop")
+@case("cmd-change-user-no-attrs", REFUSED | {ERR}, com=COM_CHANGE_USER, body=b"someone\0\0shop\0\x2d\0" + NATIVE + b"\0")
+@case("cmd-change-user-attrs-cut", REFUSED | {ERR}, com=COM_CHANGE_USER,
+      body=b"someone\0\0shop\0\x2d\0" + NATIVE + b"\0\x40abc")
+@case("cmd-change-user-ucs2", {ERR}, com=COM_CHANGE_USER, body=b"someone\0\0shop\0\x23\0" + NATIVE + b"\0\0")
 @case("cmd-prepare-empty", {ERR}, com=COM_PREPARE)
 @case("cmd-prepare-bad", {ERR}, com=COM_PREPARE, body=b"SELEC ?")
 @case("cmd-execute-empty", REFUSED | {ERR}, com=COM_EXECUTE)
@@ -478,6 +484,28 @@ def _(c, r, tail):
     """EXECUTE of a statement with two parameters: a bigint and a string."""
     sid = c.prepare("SELECT ?, ?")
     c.command(COM_EXECUTE, struct.pack("<IBI", sid, 0, 1) + tail)
+
+
+CHANGE = b"someone\0\0shop\0\x2d\0" + NATIVE + b"\0\0"
+
+
+@case("cmd-change-user-wrong", {ERR}, answer=b"x" * 20)
+@case("cmd-change-user-short", REFUSED | {ERR}, answer=b"xyz")
+@case("cmd-change-user-long", REFUSED | {ERR}, answer=b"x" * 60000)
+@case("cmd-change-user-other-seq", REFUSED, answer=b"x" * 20, seq=7)
+@case("cmd-change-user-command", REFUSED, answer=bytes([COM_PING]), seq=0)
+def _(c, r, answer, seq=2):
+    c.command(COM_CHANGE_USER, CHANGE)
+    c.read_packet()
+    c.send(packet(answer, seq))
+
+
+@case("cmd-change-user-close", {GONE})
+def _(c, r):
+    c.command(COM_CHANGE_USER, CHANGE)
+    c.read_packet()
+    c.close()
+    return GONE
 
 
 @case("cmd-half-packet-close", {GONE})

@@ -323,10 +323,5 @@ def test_prepared_many():
         m.reload()
 
 
-def test_unsupported_commands():
-    out = psclient(m.port, ["changeuser %s %s shop" % APP, "query SELECT 1"])
-    ok("err 1047" in out or "ok\n" in out.split(".\n")[1], "COM_CHANGE_USER: " + out)
-
-
 if __name__ == '__main__':
     main()
