@@ -97,8 +97,9 @@ for my $server (0, 1) {
 	run($c, 'SELECT @v AS "v", @@sql_mode');
 	run($c, 'CREATE TEMPORARY TABLE tmp AS SELECT 1 AS a');
 	run($c, 'SELECT * FROM tmp');
+	my @status;
 	my $bulk = $c->prepare('INSERT INTO uniq (k, v) VALUES (?, ?)');
-	show('bulk', $bulk->execute_array({ArrayTupleStatus => \my @status}, [map { "k$_" } 1 .. 20], [1 .. 20]), \@status);
+	show('bulk', $bulk->execute_array({ArrayTupleStatus => \@status}, [map { "k$_" } 1 .. 20], [1 .. 20]), \@status);
 	run($c, 'SELECT k, v FROM uniq ORDER BY k');
 	run($c, 'DELETE FROM uniq');
 	show('ping', $c->ping());

@@ -5,11 +5,12 @@ const crypto = require('crypto');
 const have = (process.env.HAVE || '').split(' ');
 const [host, port, user, password] = process.argv.slice(2);
 const base = {host, port: +port, user, password, database: 'shop', dateStrings: true, multipleStatements: true,
-  bulk: have.includes('bulk')};
+  bulk: have.includes('bulk'), pipelining: have.includes('bulk')};
 
 function plain(k, v) {
   if (v && v.type === 'Buffer') return 'buffer ' + Buffer.from(v.data).toString('hex').slice(0, 600);
   if (typeof v === 'bigint') return v + 'n';
+  if (k === 'js' && v && !have.includes('extended')) return 'json'; // known as JSON by extended metadata only
   return v;
 }
 function show(step, ...what) {

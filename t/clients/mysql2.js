@@ -11,6 +11,7 @@ const base = {host, port: +port, user, password, database: 'shop', charset: 'utf
 function plain(k, v) {
   if (v && v.type === 'Buffer') return 'buffer ' + Buffer.from(v.data).toString('hex').slice(0, 600);
   if (typeof v === 'bigint') return v + 'n';
+  if (k === 'js' && v && !have.includes('extended')) return 'json'; // known as JSON by extended metadata only
   return v;
 }
 function show(step, ...what) {

@@ -11,12 +11,12 @@ function show($step, ...$what)
 
 function var_export_short($w)
 {
-	return str_replace("\n", ' ', json_encode($w, JSON_UNESCAPED_UNICODE | JSON_PARTIAL_OUTPUT_ON_ERROR) . (is_string($w) && !mb_check_encoding($w) ? bin2hex($w) : ''));
+	return str_replace("\n", ' ', json_encode($w, JSON_UNESCAPED_UNICODE | JSON_PARTIAL_OUTPUT_ON_ERROR) . (is_string($w) && !preg_match('//u', $w) ? bin2hex($w) : ''));
 }
 
 function hexed($rows)
 {
-	return array_map(fn ($r) => array_map(fn ($v) => is_string($v) && !mb_check_encoding($v) ? 'hex ' . bin2hex($v) : $v, $r), $rows);
+	return array_map(fn ($r) => array_map(fn ($v) => is_string($v) && !preg_match('//u', $v) ? 'hex ' . bin2hex($v) : $v, $r), $rows);
 }
 
 function fields($r)

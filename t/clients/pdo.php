@@ -22,7 +22,7 @@ function run($c, $sql, $args = [])
 		do {
 			$n = $s->columnCount();
 			$rows = $n ? $s->fetchAll(PDO::FETCH_NUM) : null;
-			$rows = $rows === null ? null : array_map(fn ($r) => array_map(fn ($v) => is_string($v) && !mb_check_encoding($v) ? 'hex ' . bin2hex($v) : $v, $r), $rows);
+			$rows = $rows === null ? null : array_map(fn ($r) => array_map(fn ($v) => is_string($v) && !preg_match('//u', $v) ? 'hex ' . bin2hex($v) : $v, $r), $rows);
 			$meta = array_map(fn ($i) => $s->getColumnMeta($i), $n ? range(0, $n - 1) : []);
 			show($sql, $meta, $rows, $s->rowCount(), $c->lastInsertId());
 		} while ($s->nextRowset());

@@ -109,8 +109,8 @@ show('async', c.async_result.to_a)
 c.close
 
 right = Queue.new
-8.times.map do |i|
-  Thread.new do
+8.times.map do |i; c|
+  Thread.new(i) do |who; c|
     c = connect
     25.times do |n|
       c.query("INSERT INTO pool (who, n) VALUES (#{i}, #{n})")
