@@ -176,6 +176,7 @@ struct sess {
 	/* prepared statements */
 	struct ps *ps;
 	u32 ps_n, ps_cap;
+	u32 ps_last;            /* id of the one prepared last, 0: it failed, or was closed */
 	u32 ncursors, nlong_data; /* statements with such */
 	struct trace *trace;    /* SET margay_trace; NULL: off */
 	char info[INFO_LEN];

@@ -247,12 +247,20 @@ com_set_option(struct sess *s, const u8 *body, size_t len)
 		sess_close(s, "write to client failed");
 }
 
+/* Stands for the statement prepared last: sent right behind its COM_STMT_PREPARE, whose reply has the id (MariaDB 10.2:
+ * mariadb.com/kb/en/com_stmt_execute/, "direct execution"). */
+#define PS_ID_LAST 0xffffffffu
+
 /* Commands about a prepared statement. */
 static void
 com_stmt(struct sess *s, const u8 *body, size_t len)
 {
 	struct cmd *c = &s->cmd;
 	u32 id = len >= 5 ? rd32(body + 1) : 0;
+	u32 asked = id;
+
+	if (id == PS_ID_LAST)
+		id = s->ps_last;
 	struct ps *ps = ps_get(s, id);
 
 	if (c->com == COM_STMT_CLOSE) {
@@ -264,7 +272,7 @@ com_stmt(struct sess *s, const u8 *body, size_t len)
 		return;
 	}
 	if (ps == NULL) {
-		cmd_fail(s, ERR_UNKNOWN_STMT, "Unknown prepared statement handler (%u) given to %s", id,
+		cmd_fail(s, ERR_UNKNOWN_STMT, "Unknown prepared statement handler (%u) given to %s", asked,
 		    c->com == COM_STMT_EXECUTE ? "mysqld_stmt_execute" :
 		    c->com == COM_STMT_RESET ? "mysqld_stmt_reset" : "mysqld_stmt_fetch");
 		return;
@@ -312,6 +320,7 @@ com_prepare(struct sess *s, const u8 *text, size_t len)
 {
 	struct istr *t;
 
+	s->ps_last = 0;
 	if (s->ps_n >= PS_MAX) {
 		cmd_fail(s, ERR_LIMIT, "%u prepared statements in one session", PS_MAX);
 		return;

@@ -33,6 +33,7 @@ ps_new(struct sess *s, struct istr *text, u16 nparams)
 	    .set = settings_ref(s->set),
 	    .nparams = nparams};
 	s->ps_n++;
+	s->ps_last = i + 1;
 	return i + 1;
 }
 
@@ -69,6 +70,8 @@ ps_drop(struct sess *s, u32 id)
 
 	if (p == NULL)
 		return;
+	if (s->ps_last == id)
+		s->ps_last = 0;
 	ps_forget_data(s, p);
 	istr_put(&s->w->in, p->text);
 	istr_put(&s->w->in, p->db);

@@ -5,7 +5,7 @@ const crypto = require('crypto');
 const have = (process.env.HAVE || '').split(' ');
 const [host, port, user, password] = process.argv.slice(2);
 const base = {host, port: +port, user, password, database: 'shop', dateStrings: true, multipleStatements: true,
-  bulk: have.includes('bulk'), pipelining: have.includes('bulk')};
+  bulk: have.includes('bulk'), pipelining: true};
 
 function plain(k, v) {
   if (v && v.type === 'Buffer') return 'buffer ' + Buffer.from(v.data).toString('hex').slice(0, 600);

@@ -1,5 +1,8 @@
 """Session state and diagnostics, as seen through Margay and on a connection of its own: what MariaDB's own suite (t/mtr)
 found, one small test each."""
+import re
+import struct
+
 from margaytest import *
 
 
@@ -110,6 +113,39 @@ def test_commands_of_administration():
     for com, body in ((0x07, b"\x04"), (0x07, b"\x01"), (0x0d, b""), (0x08, b"\x00")):
         eq(command(through, com, body), command(direct, com, body), "command %d" % com)
     eq(query(through, "SELECT 1"), ((1,),))
+
+
+def pipelined(c, *commands):
+    """Sends all at once, and a query behind them: all that comes back."""
+    raw = b"".join(struct.pack("<I", len(b))[:3] + b"\0" + b for b in commands)
+    c._sock.sendall(raw + b"\x11\0\0\0\x03SELECT 'the end'")
+    got, rows = b"", b"\x07the end"
+    while rows not in got or not got.endswith(END_OF_ROWS):
+        got += c._sock.recv(65536)
+    return re.sub(rb"(\x0c\0\0\x01\0)....", rb"\1id", got, flags=re.S)  # PREPARE_OK: ids are each side's own
+
+
+END_OF_ROWS = b"\xfe\0\0\x02\0"  # EOF packet: no warnings, autocommit
+
+
+def test_statement_prepared_last():
+    """Id -1: sent behind COM_STMT_PREPARE before its reply is there, as npm's mariadb and mysql_stmt_execute_direct do."""
+    last = struct.pack("<I", 0xffffffff)
+    prepare = lambda sql: b"\x16" + sql.encode()
+    execute = b"\x17" + last + b"\0" + struct.pack("<I", 1)
+    number = lambda n: execute + b"\0\x01\x08\0" + struct.pack("<q", n)
+    close, reset = b"\x19" + last, b"\x1a" + last
+    for script in ((prepare("SELECT 7"), execute), (prepare("SELECT ? + 1"), number(41), number(1), reset, number(2)),
+                   (execute,), (prepare("SELECT 1"), prepare("no such statement"), execute),
+                   (prepare("SELECT 1"), close, execute), (prepare("SELECT 1"), prepare("SELECT 2"), close, execute),
+                   (prepare("SELECT id FROM t WHERE id = ?"), number(2), b"\x0e", number(3)),
+                   (prepare("SELECT LENGTH(?)"), b"\x18" + last + b"\0\0" + b"x" * 500, execute + b"\0\x01\xfc\0")):
+        direct, through, others = db[0].conn("app", APP[1], database="shop"), m.conn(), [m.conn(), m.conn()]
+        for o in others:
+            query(o, "SELECT 1")
+        eq(pipelined(through, *script), pipelined(direct, *script), repr(script))
+        for c in (direct, through, *others):
+            c.close()
 
 
 if __name__ == '__main__':
