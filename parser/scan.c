@@ -14,6 +14,7 @@ enum act {
 	ACT_DML,
 	ACT_PROCEDURE,
 	ACT_CALC_ROWS,
+	ACT_OFFSET,
 	ACT_SECRET,
 	ACT_CONNECTION,
 	ACT_KILL,
@@ -35,6 +36,7 @@ static const u8 acts[KW_COUNT] = {
     [KW_REPLACE] = ACT_DML,
     [KW_PROCEDURE] = ACT_PROCEDURE,
     [KW_SQL_CALC_FOUND_ROWS] = ACT_CALC_ROWS,
+    [KW_OFFSET] = ACT_OFFSET,
     [KW_IDENTIFIED] = ACT_SECRET,
     [KW_PASSWORD] = ACT_SECRET,
     [KW_OLD_PASSWORD] = ACT_SECRET,
@@ -138,6 +140,9 @@ on_keyword(struct cls *c, struct tok *t)
 		c->flags |= STMT_F_CALC_ROWS;
 		c->pins |= PIN(DIAGNOSTICS);
 		cls_deny(c, ROUTE_STATE);
+		break;
+	case ACT_OFFSET:
+		c->flags |= STMT_F_OFFSET;
 		break;
 	case ACT_SECRET:
 		c->flags |= STMT_F_SECRET;
@@ -460,6 +465,10 @@ on_token(struct cls *c, struct tok *t)
 			on_call(c);
 		break;
 	}
+	case ',': /* LIMIT offset, count */
+		if (cls_prev(c, 2)->kind == TOK_WORD && cls_prev(c, 2)->kw == KW_LIMIT)
+			c->flags |= STMT_F_OFFSET;
+		break;
 	case ')':
 		c->depth -= c->depth > 0;
 		break;

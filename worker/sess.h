@@ -153,6 +153,7 @@ struct sess {
 	bool keeps_diag;        /* asks for ROW_COUNT() and the like: keep the connection after each statement */
 	i64 row_count;          /* ROW_COUNT() */
 	u64 found_rows;         /* FOUND_ROWS() */
+	bool found_unsure;      /* ... is known to the server alone: it may count what an offset left out */
 
 	/* connections */
 	struct bconn *b;        /* linked: busy, or kept */

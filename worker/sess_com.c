@@ -201,6 +201,7 @@ sess_reset(struct sess *s)
 	s->insert_id_lost = false;
 	s->row_count = -1;
 	s->found_rows = 0;
+	s->found_unsure = false;
 	trace_off(s);
 	sess_record_pin(s);
 }

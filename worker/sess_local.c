@@ -252,7 +252,7 @@ local_row_count(struct sess *s)
 		return false;
 	if (is_call(s, fn = "row_count()"))
 		snprintf(v, sizeof v, "%lld", (long long)s->row_count);
-	else if (is_call(s, fn = "found_rows()"))
+	else if (!s->found_unsure && is_call(s, fn = "found_rows()"))
 		snprintf(v, sizeof v, "%llu", (unsigned long long)s->found_rows);
 	else
 		return false;
@@ -265,6 +265,7 @@ local_row_count(struct sess *s)
 	rset_end(&rs, 0);
 	s->row_count = -1;
 	s->found_rows = 1;
+	s->found_unsure = false;
 	finish(s, !wr.bad && sess_send(s, buf, wr.len));
 	return true;
 }

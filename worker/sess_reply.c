@@ -320,6 +320,7 @@ on_ok(struct sess *s, struct bconn *b, struct out *o)
 	} else {
 		s->row_count = -1;
 		s->found_rows = r->rows;
+		s->found_unsure = (s->cmd.st.flags & STMT_F_OFFSET) != 0;
 	}
 	if (s->cmd.ps != NULL) {
 		bool open = (ok.status & ST_CURSOR_EXISTS) != 0 && (ok.status & ST_LAST_ROW_SENT) == 0;

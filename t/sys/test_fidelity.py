@@ -115,6 +115,23 @@ def test_commands_of_administration():
     eq(query(through, "SELECT 1"), ((1,),))
 
 
+def test_found_rows_with_an_offset():
+    """A server may count the rows left out: what its reply does not tell is refused once, and right from then on."""
+    direct, through, others = db[0].conn("app", APP[1], database="shop"), m.conn(), [m.conn(), m.conn()]
+    for limit in ("1, 1", "1 OFFSET 1", "1, 1", "2", "1,5"):
+        for c in (direct, through):
+            query(c, "SELECT id FROM t ORDER BY v LIMIT " + limit)
+        for o in others:
+            query(o, "SELECT 1")
+        want = query(direct, "SELECT FOUND_ROWS()")
+        try:
+            eq(query(through, "SELECT FOUND_ROWS()"), want, "after LIMIT " + limit)
+        except pymysql.err.MySQLError as e:
+            ok("FOUND_ROWS" in str(e) and limit == "1, 1", "%s after LIMIT %s" % (e, limit))
+    for c in (direct, through, *others):
+        c.close()
+
+
 def pipelined(c, *commands):
     """Sends all at once, and a query behind them: all that comes back."""
     raw = b"".join(struct.pack("<I", len(b))[:3] + b"\0" + b for b in commands)

@@ -33,6 +33,7 @@ struct expect {
 #define DIAG          STMT_F_DIAG
 #define FOUND_ROWS    STMT_F_FOUND_ROWS
 #define CALC_ROWS     STMT_F_CALC_ROWS
+#define OFFSET        STMT_F_OFFSET
 #define INSERT_ID     STMT_F_INSERT_ID
 #define DML           STMT_F_DML
 #define SECRET        STMT_F_SECRET
