@@ -4,8 +4,13 @@ import os
 import subprocess
 import sys
 
+from margaytest import left_out
+
 TOP = os.environ.get("top_srcdir", ".")
 
+if left_out():
+    print("0 passed, 0 failed, 0 skipped")
+    sys.exit(77)
 if not os.path.exists("/usr/share/mysql/mysql-test/mariadb-test-run.pl"):
     print("SKIPPED: package mariadb-test is not installed (dist/packages.txt)")
     sys.exit(77)
