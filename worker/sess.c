@@ -647,9 +647,7 @@ packet_limits(struct sess *s, size_t body)
 		sess_close(s, "handshake response too long");
 		return false;
 	}
-	if (body <= s->w->cfg.r->margay.max_packet_size)
-		return true;
-	return false;
+	return body <= s->w->cfg.r->margay.max_packet_size;
 }
 
 /* Length of the statement at p, all its packets with their headers, as far as it is known; *whole: all of

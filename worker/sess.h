@@ -272,6 +272,7 @@ void cmd_stream_more(struct sess *s, u8 **p, u8 *end);
 u8 *stream_position(struct sess *s, u8 *p, u8 *end);
 void say_last_words(struct sess *s);
 void stream_skip(struct sess *s);
+bool keep_last_words(struct sess *s, const u8 *err, size_t len); /* false: out of memory */
 bool stream_refuse(struct sess *s, const u8 *err, size_t len);
 void infile_begin(struct sess *s, const struct bconn *b);
 void infile_more(struct sess *s, u8 **p, u8 *end);

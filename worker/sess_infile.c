@@ -28,6 +28,42 @@ say_last_words(struct sess *s)
 		sess_close_when_sent(s);
 }
 
+/* Does the packet whose header is at h follow the one before? If not, the session is closed. */
+static bool
+in_order(struct sess *s, u8 *h)
+{
+	u8 want = (u8)(s->stream_seq + 1);
+
+	if (conn_is_zip(&s->conn))
+		h[3] = want; /* Connector/C numbers frames only */
+	if (h[3] != want) {
+		STAT_ADD(s->w->stat->bad_packets, 1);
+		sess_close(s, "packets out of order");
+		return false;
+	}
+	s->stream_seq = want;
+	return true;
+}
+
+static void
+take_header(struct sess *s, u8 **p)
+{
+	s->stream_left = rd24(*p);
+	s->stream_more = s->stream_left == PKT_MAX_BODY;
+	*p += PKT_HDR;
+}
+
+/* What is there of the packet under way; false: nothing. */
+static bool
+take_body(struct sess *s, u8 **p, const u8 *end)
+{
+	size_t n = MIN(s->stream_left, (size_t)(end - *p));
+
+	*p += n;
+	s->stream_left -= n;
+	return n > 0;
+}
+
 /* The bytes [*p, end) of the file. Each packet's sequence id is made the server's, which lacks the packets put in
  * for the client so far. An empty packet that does not continue another is the end. */
 void
@@ -41,26 +77,15 @@ infile_more(struct sess *s, u8 **p, u8 *end)
 		if (s->stream_left == 0) {
 			if ((size_t)(end - *p) < PKT_HDR)
 				break;
-			if (conn_is_zip(&s->conn))
-				(*p)[3] = (u8)(s->stream_seq + 1); /* Connector/C numbers frames only */
-			if ((*p)[3] != (u8)(s->stream_seq + 1)) {
-				STAT_ADD(s->w->stat->bad_packets, 1);
-				sess_close(s, "packets out of order");
+			if (!in_order(s, *p))
 				return;
-			}
-			s->stream_seq++;
 			(*p)[3] = (u8)((*p)[3] - add);
-			s->stream_left = rd24(*p);
-			done = s->stream_left == 0 && !s->stream_more;
-			s->stream_more = s->stream_left == PKT_MAX_BODY;
-			*p += PKT_HDR;
+			done = rd24(*p) == 0 && !s->stream_more;
+			take_header(s, p);
 			continue;
 		}
-		size_t n = MIN(s->stream_left, (size_t)(end - *p));
-		if (n == 0)
+		if (!take_body(s, p, end))
 			break;
-		*p += n;
-		s->stream_left -= n;
 	}
 	if (*p == start)
 		return;
@@ -120,20 +145,29 @@ stream_position(struct sess *s, u8 *p, u8 *end)
 	return p;
 }
 
+/* The client is still sending the statement: it reads the error when it has done so. */
+bool
+keep_last_words(struct sess *s, const u8 *err, size_t len)
+{
+	free(s->last_words);
+	s->last_words = malloc(len);
+	if (s->last_words == NULL)
+		return false;
+	memcpy(s->last_words, err, len);
+	s->last_words_len = len;
+	return true;
+}
+
 /* What is being sent by the client will not be used. The rest of it is read and dropped, then it gets this error, and
  * its connection ends, as at a server: an error in the middle would be overtaken by the reset that the kernel sends
  * for unread bytes. false: the session was closed. */
 bool
 stream_refuse(struct sess *s, const u8 *err, size_t len)
 {
-	free(s->last_words);
-	s->last_words = malloc(len);
-	if (s->last_words == NULL) {
+	if (!keep_last_words(s, err, len)) {
 		sess_close(s, "out of memory");
 		return false;
 	}
-	memcpy(s->last_words, err, len);
-	s->last_words_len = len;
 	stream_skip(s);
 	return true;
 }
@@ -169,16 +203,11 @@ skip_more(struct sess *s, u8 **p, u8 *end)
 			if ((size_t)(end - *p) < PKT_HDR)
 				return;
 			s->stream_seq = (*p)[3];
-			s->stream_left = rd24(*p);
-			s->stream_more = s->stream_left == PKT_MAX_BODY;
-			*p += PKT_HDR;
+			take_header(s, p);
 			continue;
 		}
-		size_t n = MIN(s->stream_left, (size_t)(end - *p));
-		if (n == 0)
+		if (!take_body(s, p, end))
 			return;
-		*p += n;
-		s->stream_left -= n;
 	}
 	say_last_words(s);
 }
@@ -198,17 +227,9 @@ cmd_stream_more(struct sess *s, u8 **p, u8 *end)
 		if (s->stream_left == 0) {
 			if ((size_t)(end - *p) < PKT_HDR)
 				break;
-			if (conn_is_zip(&s->conn))
-				(*p)[3] = (u8)(s->stream_seq + 1); /* Connector/C numbers frames only */
-			if ((*p)[3] != (u8)(s->stream_seq + 1)) {
-				STAT_ADD(s->w->stat->bad_packets, 1);
-				sess_close(s, "packets out of order");
+			if (!in_order(s, *p))
 				return;
-			}
-			s->stream_seq = (*p)[3];
-			s->stream_left = rd24(*p);
-			s->stream_more = s->stream_left == PKT_MAX_BODY;
-			*p += PKT_HDR;
+			take_header(s, p);
 			s->stream_body += s->stream_left;
 			if (s->stream_body > s->w->cfg.r->margay.max_packet_size) {
 				cmd_fail(s, ERR_PACKET_SIZE, "max_packet_size is %llu",
@@ -217,11 +238,8 @@ cmd_stream_more(struct sess *s, u8 **p, u8 *end)
 			}
 			continue;
 		}
-		size_t n = MIN(s->stream_left, (size_t)(end - *p));
-		if (n == 0)
+		if (!take_body(s, p, end))
 			break;
-		*p += n;
-		s->stream_left -= n;
 	}
 	struct iovec iov = {start, (size_t)(*p - start)};
 	if (*p > start && !bconn_send(b, &iov, 1, NULL, 0)) {

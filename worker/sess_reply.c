@@ -404,19 +404,6 @@ retry_on_primary(struct sess *s, struct bconn *b, u16 code)
 	return true;
 }
 
-/* The client is still sending the statement: it reads the error when it has done so. */
-static bool
-keep_last_words(struct sess *s, const u8 *err, size_t len)
-{
-	free(s->last_words);
-	s->last_words = malloc(len);
-	if (s->last_words == NULL)
-		return false;
-	memcpy(s->last_words, err, len);
-	s->last_words_len = len;
-	return true;
-}
-
 /* A write came to a server that is primary no longer, or not yet again: it waits for one. */
 static bool
 hold_write(struct sess *s, struct bconn *b, const struct pkt_err *e)
