@@ -267,6 +267,12 @@ stmt_clears_diagnostics(const struct stmt *st)
 	return (st->flags & (STMT_F_TABLES | STMT_F_DML)) != 0 || st->kind == STMT_DDL;
 }
 
+/* sess_ahead.c */
+/* May the statement look at LAST_INSERT_ID(), and the connection not have the session's? */
+bool cmd_wants_insert_id(struct sess *s);
+/* True: something was sent, the statement follows when it succeeded. own_connection: the session keeps it. */
+bool cmd_send_ahead(struct sess *s, struct bconn *b, bool own_connection);
+
 /* sess_infile.c */
 void cmd_stream_more(struct sess *s, u8 **p, u8 *end);
 u8 *stream_position(struct sess *s, u8 *p, u8 *end);
