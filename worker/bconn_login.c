@@ -62,7 +62,8 @@ begin_tls(struct bconn *b, const struct hs_greeting *g, u32 caps)
 	struct wserver *srv = b->srv;
 	u8 buf[64];
 	struct wr w = wr_init(buf, sizeof buf);
-	struct hs_response r = {.caps = caps | CAP_SSL, .max_packet = 1u << 30, .charset = b->bp->collation, .ssl_request = true};
+	struct hs_response r = {.caps = caps | CAP_SSL, .max_packet = 1u << 30, .mariadb_caps = MCAP_STMT_BULK & g->mariadb_caps,
+	    .charset = b->bp->collation, .ssl_request = true};
 
 	if (srv->tls == NULL || ((g->caps & CAP_SSL) == 0 && srv->tls_mode == CFG_STLS_PREFERRED))
 		return true;
@@ -89,6 +90,7 @@ send_login(struct bconn *b, const struct hs_greeting *g)
 	struct hs_response r = {
 	    .caps = (CAP_LONG_FLAG | CAP_PROTOCOL_41 | CAP_TRANSACTIONS | CAP_SECURE_CONNECTION |
 	                CAP_PLUGIN_AUTH | CAP_SESSION_TRACK | CAP_DEPRECATE_EOF | b->bp->caps),
+	    .mariadb_caps = MCAP_STMT_BULK & g->mariadb_caps,
 	    .max_packet = 1u << 30,
 	    .charset = b->bp->collation,
 	    .user = {(const u8 *)user, strlen(user)},

@@ -253,6 +253,14 @@ sess_ok(struct sess *s, u8 seq)
 	return sess_send(s, buf, w.len);
 }
 
+/* The errors that servers make too keep the servers' words: clients look at them. */
+static bool
+servers_words(int code)
+{
+	return code == ERR_ACCESS || code == ERR_NO_SUCH_THREAD || code == ERR_KILL_DENIED || code == ERR_UNKNOWN_STMT ||
+	    code == ERR_UNSUPPORTED_PS || code == ERR_ARGUMENTS || code == ERR_MALFORMED;
+}
+
 void
 sess_error_write(struct sess *s, struct wr *w, u8 seq, int code, const char *fmt, va_list ap)
 {
@@ -260,8 +268,7 @@ sess_error_write(struct sess *s, struct wr *w, u8 seq, int code, const char *fmt
 	char text[PKT_ERR_TEXT];
 	int n;
 
-	/* the errors that servers make too keep the servers' words: clients look at them */
-	if (code == ERR_ACCESS || code == ERR_NO_SUCH_THREAD || code == ERR_KILL_DENIED || code == ERR_UNKNOWN_STMT)
+	if (servers_words(code))
 		n = 0;
 	else
 		n = snprintf(text, sizeof text, "Margay: %s: ", e->text);

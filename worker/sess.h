@@ -5,6 +5,7 @@
 #define MARGAY_WORKER_SESS_H
 #include <stdarg.h>
 #include "parser/stmt.h"
+#include "proto/handshake.h"
 #include "proto/packet.h"
 #include "base/clock.h"
 #include "worker/bconn.h"
@@ -21,6 +22,10 @@ struct ps {
 	bool cursor;           /* open on the kept connection */
 	bool data_lost;        /* a piece of long data could not be sent: it must not be executed without */
 };
+/* Bodies up to what depends on the parameters: command, id, flags, iterations. */
+#define EXECUTE_HEAD 10u
+#define BULK_HEAD 7u
+#define PS_BULK_TYPES 128 /* flag of COM_STMT_BULK_EXECUTE: types of the parameters follow */
 #define PS_MAX 16382 /* the server's own default for all its clients: max_prepared_stmt_count */
 
 /* Capabilities offered to clients. */
@@ -30,6 +35,9 @@ struct ps {
 	    CAP_TRANSACTIONS | CAP_RESERVED | CAP_SECURE_CONNECTION | CAP_MULTI_STATEMENTS |           \
 	    CAP_MULTI_RESULTS | CAP_PS_MULTI_RESULTS | CAP_PLUGIN_AUTH | CAP_CONNECT_ATTRS |           \
 	    CAP_PLUGIN_AUTH_LENENC | CAP_SESSION_TRACK | CAP_DEPRECATE_EOF)
+
+/* ... and of MariaDB's extended ones (proto/handshake.h), as far as the servers have them. */
+#define MCAPS_CLIENT MCAP_STMT_BULK
 
 #define CMD_RETRIES 64 /* tries of one statement */
 #define INFO_LEN 128
@@ -108,6 +116,7 @@ struct sess {
 	u8 next_seq;            /* of our next packet during login */
 	u8 collation;
 	u32 caps;               /* client's */
+	u8 mcaps;               /* MariaDB's extended ones of MCAPS_CLIENT */
 	u8 zip, zip_level;      /* compression that begins behind the login's OK */
 
 	/* who */
@@ -141,7 +150,7 @@ struct sess {
 	bool unsafe_charset, unsafe_login; /* multi-byte characters may end in a backslash */
 	bool diag_open;         /* warnings or an error may be asked for on the kept connection */
 	bool diag_lost;         /* they were given up, since others waited for the connection */
-	bool diag_calc;         /* FOUND_ROWS() too, after SQL_CALC_FOUND_ROWS */
+	bool diag_calc;         /* FOUND_ROWS() too, after SQL_CALC_FOUND_ROWS; ROW_COUNT() that is unsure */
 	bool insert_id_open;    /* its value is on the kept connection only */
 	u32 learning;           /* number of the EXP_LEARN whose answer counts, 0: none under way */
 	u32 learn_no;           /* the last such number */
@@ -151,7 +160,8 @@ struct sess {
 	bool hold_writes;       /* the cluster has failover_timeout: kept with the user's indices */
 	bool own_trackers;      /* it has asked for the trackers' settings, or set them: the connection it keeps has its own */
 	bool keeps_diag;        /* asks for ROW_COUNT() and the like: keep the connection after each statement */
-	i64 row_count;          /* ROW_COUNT() */
+	i64 row_count;          /* ROW_COUNT(); ROW_COUNT_UNSURE: known to the server alone */
+#define ROW_COUNT_UNSURE INT64_MIN
 	u64 found_rows;         /* FOUND_ROWS() */
 	bool found_unsure;      /* ... is known to the server alone: it may count what an offset left out */
 
@@ -260,6 +270,13 @@ bool cmd_has_word(const struct sess *s, const char *word);
 
 void sess_reset(struct sess *s); /* all state is as after a login, but for who, where and the database */
 
+/* Does it run a statement, and not only speak about one? */
+static inline bool
+cmd_runs(const struct cmd *c)
+{
+	return c->com == COM_QUERY || c->com == COM_STMT_EXECUTE || c->com == COM_STMT_BULK_EXECUTE;
+}
+
 /* Running the statement empties the diagnostics area first; without tables it stays as it is (measured). */
 static inline bool
 stmt_clears_diagnostics(const struct stmt *st)
@@ -292,8 +309,9 @@ void ps_drop_all(struct sess *s);
 void ps_forget_data(struct sess *s, struct ps *p);
 bool ps_settle(struct sess *s, struct ps *ps);
 void ps_mark(struct sess *s, struct ps *p, bool cursor, bool long_data);
-/* Lengths and types of COM_STMT_EXECUTE fit the statement; remembers bound types. */
-bool ps_execute_check(struct sess *s, struct ps *ps, const u8 *body, size_t len);
+/* Lengths and types of COM_STMT_EXECUTE or COM_STMT_BULK_EXECUTE fit the statement; remembers bound types. 0 or the
+ * error that a server has for it. */
+int ps_execute_check(struct sess *s, struct ps *ps, const u8 *body, size_t len);
 /* Sends the session's COM_STMT_* with the connection's own id, with types if this connection has not seen them. */
 bool ps_execute_send(struct sess *s, struct bconn *b);
 

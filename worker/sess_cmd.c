@@ -650,7 +650,7 @@ is_harmless(const struct sess *s)
 
 	if (s->cmd.com == COM_STMT_PREPARE || s->cmd.com == COM_INIT_DB || s->cmd.com == COM_STATISTICS)
 		return true;
-	if ((s->cmd.com != COM_QUERY && s->cmd.com != COM_STMT_EXECUTE) || (st->flags & STMT_F_MULTI) != 0 ||
+	if (!cmd_runs(&s->cmd) || (st->flags & STMT_F_MULTI) != 0 ||
 	    (st->flags & (STMT_F_DIAG | STMT_F_FOUND_ROWS)) != 0 || (st->pins & 1ull << PIN_LONG) != 0)
 		return false;
 	return (st->flags & (STMT_F_READ | STMT_F_STATE_READ)) != 0 || st->kind == STMT_BEGIN || st->kind == STMT_USE ||

@@ -252,6 +252,39 @@ com_set_option(struct sess *s, const u8 *body, size_t len)
  * mariadb.com/kb/en/com_stmt_execute/, "direct execution"). */
 #define PS_ID_LAST 0xffffffffu
 
+/* What 10.11 says before it looks for the statement (measured). True: the client was answered. */
+static bool
+execute_refused(struct sess *s, const u8 *body, size_t len)
+{
+	bool bulk = s->cmd.com == COM_STMT_BULK_EXECUTE;
+
+	if (len < (bulk ? BULK_HEAD : EXECUTE_HEAD))
+		cmd_fail(s, ERR_MALFORMED, "Malformed communication packet");
+	else if (bulk && ((s->mcaps & MCAP_STMT_BULK) == 0 || (rd16(body + 5) & ~PS_BULK_TYPES) != 0))
+		cmd_fail(s, ERR_UNSUPPORTED_PS, "This command is not supported in the prepared statement protocol yet");
+	else
+		return false;
+	return true;
+}
+
+static bool
+parameters_refused(struct sess *s, struct ps *ps, const u8 *body, size_t len)
+{
+	const char *bulk = s->cmd.com == COM_STMT_BULK_EXECUTE ? "bulk_" : "";
+	int rc = ps_execute_check(s, ps, body, len);
+
+	if (rc == 0)
+		return false;
+	STAT_ADD(s->w->stat->bad_packets, rc != ERR_NOMEM);
+	if (rc == ERR_MALFORMED)
+		cmd_fail(s, rc, "Malformed communication packet");
+	else if (rc == ERR_ARGUMENTS)
+		cmd_fail(s, rc, "Incorrect arguments to mysqld_stmt_%sexecute", bulk);
+	else
+		cmd_fail(s, rc, "%s of statement %u", com_word(s->cmd.com), s->cmd.ps_id);
+	return true;
+}
+
 /* Commands about a prepared statement. */
 static void
 com_stmt(struct sess *s, const u8 *body, size_t len)
@@ -262,6 +295,8 @@ com_stmt(struct sess *s, const u8 *body, size_t len)
 
 	if (id == PS_ID_LAST)
 		id = s->ps_last;
+	if (cmd_runs(c) && execute_refused(s, body, len))
+		return;
 	struct ps *ps = ps_get(s, id);
 
 	if (c->com == COM_STMT_CLOSE) {
@@ -274,15 +309,15 @@ com_stmt(struct sess *s, const u8 *body, size_t len)
 	}
 	if (ps == NULL) {
 		cmd_fail(s, ERR_UNKNOWN_STMT, "Unknown prepared statement handler (%u) given to %s", asked,
-		    c->com == COM_STMT_EXECUTE ? "mysqld_stmt_execute" :
+		    cmd_runs(c) ? "mysqld_stmt_execute" :
 		    c->com == COM_STMT_RESET ? "mysqld_stmt_reset" : "mysqld_stmt_fetch");
 		return;
 	}
 	c->ps_id = id;
 	c->st = ps->text->st;
-	if (ps->data_lost && (c->com == COM_STMT_EXECUTE || c->com == COM_STMT_RESET)) {
+	if (ps->data_lost && (cmd_runs(c) || c->com == COM_STMT_RESET)) {
 		ps_forget_data(s, ps);
-		if (c->com == COM_STMT_EXECUTE)
+		if (cmd_runs(c))
 			cmd_fail(s, ERR_STATE_LOST, "data sent for statement %u before", id);
 		else
 			local_ok(s);
@@ -296,23 +331,20 @@ com_stmt(struct sess *s, const u8 *body, size_t len)
 		cmd_fail(s, ERR_UNKNOWN_STMT, "The statement (%u) has no open cursor.", id);
 		return;
 	}
-	if (c->com == COM_STMT_EXECUTE && len >= 6 && body[5] != 0) {
-		/* a cursor is a thing of the connection that opened it */
+	if (c->com == COM_STMT_BULK_EXECUTE || (c->com == COM_STMT_EXECUTE && len >= 6 && body[5] != 0)) {
+		/* a cursor is a thing of the connection that opened it; many rows at once are for statements that write */
 		c->st.flags &= ~STMT_F_READ;
 		c->st.why = ROUTE_STATE;
 	}
-	if (c->com == COM_STMT_EXECUTE && !ps_execute_check(s, ps, body, len)) {
-		STAT_ADD(s->w->stat->bad_packets, 1);
-		cmd_fail(s, ERR_PROTO, "COM_STMT_EXECUTE of statement %u", id);
+	c->ps = ps;
+	if (cmd_runs(c) && parameters_refused(s, ps, body, len))
 		return;
-	}
-	if (c->com == COM_STMT_EXECUTE)
+	if (cmd_runs(c))
 		keep_info(s, (const u8 *)ps->text->text, ps->text->len);
 	if (c->com == COM_STMT_EXECUTE && c->st.kind == STMT_KILL && c->st.arg_len == 0) {
 		local_kill(s, c->st.num, c->st.flags);
 		return;
 	}
-	c->ps = ps;
 	cmd_dispatch(s);
 }
 
@@ -437,6 +469,7 @@ cmd_packet(struct sess *s, const u8 *pkt, size_t len)
 		com_prepare(s, body + 1, n - 1);
 		break;
 	case COM_STMT_EXECUTE:
+	case COM_STMT_BULK_EXECUTE:
 	case COM_STMT_CLOSE:
 	case COM_STMT_RESET:
 	case COM_STMT_FETCH:
@@ -589,7 +622,7 @@ pins_of_diagnostics(struct sess *s, bool err)
 {
 	struct cmd *c = &s->cmd;
 
-	if (c->com == COM_QUERY || c->com == COM_STMT_EXECUTE) {
+	if (cmd_runs(c)) {
 		bool clears = stmt_clears_diagnostics(&c->st);
 		bool asks = (c->st.flags & STMT_F_DIAG) != 0;
 
@@ -600,7 +633,7 @@ pins_of_diagnostics(struct sess *s, bool err)
 			s->diag_open = s->diag_lost = false;
 			s->b->diag_left = false;
 		}
-		s->diag_calc = (c->st.flags & STMT_F_CALC_ROWS) != 0;
+		s->diag_calc = (c->st.flags & STMT_F_CALC_ROWS) != 0 || s->row_count == ROW_COUNT_UNSURE;
 	} else if (err) {
 		s->diag_open = true;
 	}

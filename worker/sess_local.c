@@ -250,7 +250,7 @@ local_row_count(struct sess *s)
 
 	if (s->cmd.com != COM_QUERY)
 		return false;
-	if (is_call(s, fn = "row_count()"))
+	if (s->row_count != ROW_COUNT_UNSURE && is_call(s, fn = "row_count()"))
 		snprintf(v, sizeof v, "%lld", (long long)s->row_count);
 	else if (!s->found_unsure && is_call(s, fn = "found_rows()"))
 		snprintf(v, sizeof v, "%llu", (unsigned long long)s->found_rows);

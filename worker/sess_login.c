@@ -66,33 +66,35 @@ version_number(const char *v)
 	return n[0] * 1000000 + n[1] * 1000 + n[2];
 }
 
+/* Of the servers seen. */
+static const char *
+least_version(struct worker *w)
+{
+	bool any = false;
+
+	if (w->version[0] != '\0' && ev_now(&w->loop) <= w->version_until)
+		return w->version;
+	str_copy(w->version, sizeof w->version, VERSION_UNKNOWN);
+	for (u32 i = 0; i < w->max_servers; i++) {
+		struct shm_srvhealth d;
+
+		if (!w->srv[i].configured || srv_detail_read(&w->health->servers[i], &d) != 0 || d.version[0] == '\0')
+			continue;
+		d.version[sizeof d.version - 1] = '\0';
+		if (!any || version_number(d.version) < version_number(w->version))
+			str_copy(w->version, sizeof w->version, d.version);
+		any = true;
+	}
+	w->version_until = ev_now(&w->loop) + (any ? 10000 : 100) * MS_NS;
+	return w->version;
+}
+
 static void
 greeting_version(struct worker *w, char *buf, size_t size)
 {
 	const char *conf = cfg_text(&w->cfg, w->cfg.r->margay.server_version);
 
-	if (conf[0] != '\0') {
-		str_copy(buf, size, conf);
-	} else {
-		if (w->version[0] == '\0' || ev_now(&w->loop) > w->version_until) {
-			str_copy(w->version, sizeof w->version, VERSION_UNKNOWN);
-			bool any = false;
-
-			for (u32 i = 0; i < w->max_servers; i++) {
-				struct shm_srvhealth d;
-
-				if (!w->srv[i].configured || srv_detail_read(&w->health->servers[i], &d) != 0 ||
-				    d.version[0] == '\0')
-					continue;
-				d.version[sizeof d.version - 1] = '\0';
-				if (!any || version_number(d.version) < version_number(w->version))
-					str_copy(w->version, sizeof w->version, d.version);
-				any = true;
-			}
-			w->version_until = ev_now(&w->loop) + (any ? 10000 : 100) * MS_NS;
-		}
-		str_copy(buf, size, w->version);
-	}
+	str_copy(buf, size, conf[0] != '\0' ? conf : least_version(w));
 	/* MariaDB 10 greets with the prefix; clients of MariaDB take it off and know then what it is */
 	u64 n = version_number(buf);
 	if (n >= 10000000 && n < 11000000 && strncmp(buf, "5.5.5-", 6) != 0 && strstr(buf, "MariaDB") != NULL) {
@@ -223,6 +225,17 @@ caps_offered(const struct sess *s)
 	    (zip == CFG_ZIP_ZSTD || zip == CFG_ZIP_ANY ? CAP_ZSTD : 0);
 }
 
+/* What the oldest of the servers has too (mariadb.com/kb/en/connection/: since 10.2). */
+static u32
+mcaps_offered(struct worker *w)
+{
+	const char *least = least_version(w), *conf = cfg_text(&w->cfg, w->cfg.r->margay.server_version);
+
+	if (strstr(least, "MariaDB") == NULL || (conf[0] != '\0' && strstr(conf, "MariaDB") == NULL))
+		return 0;
+	return version_number(least) >= 10002000 ? MCAPS_CLIENT : 0;
+}
+
 void
 login_greet(struct sess *s)
 {
@@ -251,6 +264,7 @@ login_greet(struct sess *s)
 	    .version = {(const u8 *)version, strlen(version)},
 	    .thread_id = s->id,
 	    .caps = caps_offered(s),
+	    .mariadb_caps = mcaps_offered(w),
 	    .charset = 45, /* utf8mb4_general_ci: a client names its own */
 	    .status = ST_AUTOCOMMIT,
 	    .plugin = {(const u8 *)"mysql_native_password", 21},
@@ -480,6 +494,7 @@ login_response(struct sess *s, const u8 *body, size_t len)
 	if (!login_transport(s))
 		return;
 	s->caps = r.caps & ~CAP_SSL;
+	s->mcaps = (u8)(r.mariadb_caps & mcaps_offered(s->w));
 	choose_zip(s, &r);
 	s->collation = r.charset != 0 ? r.charset : 45;
 	s->unsafe_charset = s->unsafe_login = login_unsafe_collation(s->collation);

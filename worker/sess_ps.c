@@ -91,24 +91,43 @@ ps_drop_all(struct sess *s)
 	s->ps_cap = 0;
 }
 
-bool
+
+/* Are the types of the parameters in the command, or those sent before to be used? It was checked. */
+static bool
+has_types(const struct cmd *c)
+{
+	const u8 *body = c->p + PKT_HDR;
+
+	return c->com == COM_STMT_BULK_EXECUTE ? (rd16(body + 5) & PS_BULK_TYPES) != 0 :
+						 body[EXECUTE_HEAD + (c->ps->nparams + 7u) / 8] != 0;
+}
+
+int
 ps_execute_check(struct sess *s, struct ps *ps, const u8 *body, size_t len)
 {
-	struct ps_execute x;
+	struct ps_execute x = {.new_params = 0};
+	size_t n = 2u * ps->nparams;
 
-	(void)s;
-	if (ps_execute_parse(body, len, ps->nparams, &x) != 0)
-		return false;
+	if (s->cmd.com == COM_STMT_BULK_EXECUTE) {
+		x.new_params = (rd16(body + 5) & PS_BULK_TYPES) != 0;
+		x.types = body + BULK_HEAD;
+		if (x.new_params && len < BULK_HEAD + n)
+			return ERR_MALFORMED;
+	} else if (ps->nparams > 0 && len < EXECUTE_HEAD + (ps->nparams + 7u) / 8 + 1) {
+		return ERR_ARGUMENTS;
+	} else if (ps_execute_parse(body, len, ps->nparams, &x) != 0) {
+		return ERR_MALFORMED;
+	}
 	if (ps->nparams == 0)
-		return true;
+		return 0;
 	if (x.new_params == 0)
-		return ps->types != NULL || ps->long_data;
+		return ps->types != NULL || ps->long_data ? 0 : ERR_ARGUMENTS;
 	if (ps->types == NULL)
-		ps->types = malloc(x.types_len);
+		ps->types = malloc(n);
 	if (ps->types == NULL)
-		return false;
-	memcpy(ps->types, x.types, x.types_len);
-	return true;
+		return ERR_NOMEM;
+	memcpy(ps->types, x.types, n);
+	return 0;
 }
 
 /* Statements are prepared again under the settings that they were prepared with, and then run under the session's.
@@ -185,14 +204,15 @@ send_split(struct sess *s, struct bconn *b, struct split *o, const u8 *h, size_t
 	return bconn_send(b, &iov, 1, &exp, 1);
 }
 
-/* Writes COM_STMT_EXECUTE anew with types, which the client left out since it has sent them before, but not on
+/* Writes COM_STMT_EXECUTE or COM_STMT_BULK_EXECUTE anew with types, which the client left out since it has sent them before, but not on
  * this connection. */
 static bool
 send_with_types(struct sess *s, struct bconn *b, const struct bps *bp, struct ps *ps)
 {
-	size_t head = 10 + (ps->nparams + 7u) / 8 + 1; /* up to new_params and with it */
+	bool bulk = s->cmd.com == COM_STMT_BULK_EXECUTE;
+	size_t head = bulk ? BULK_HEAD : EXECUTE_HEAD + (ps->nparams + 7u) / 8 + 1; /* up to new_params and with it */
 	size_t room = s->cmd.len + 2u * ps->nparams;
-	u8 h[10 + 65536 / 8 + 1];
+	u8 h[EXECUTE_HEAD + 65536 / 8 + 1];
 
 	if (rd24(s->cmd.p) < head)
 		return false;
@@ -201,7 +221,10 @@ send_with_types(struct sess *s, struct bconn *b, const struct bps *bp, struct ps
 		return false;
 	memcpy(h, s->cmd.p + PKT_HDR, head);
 	wr32(h + 1, bp->id);
-	h[head - 1] = 1;
+	if (bulk)
+		wr16(h + 5, rd16(h + 5) | PS_BULK_TYPES);
+	else
+		h[head - 1] = 1;
 	bool ok = send_split(s, b, &o, h, head, ps);
 	free(o.p);
 	return ok;
@@ -222,10 +245,8 @@ ps_execute_send(struct sess *s, struct bconn *b)
 	s->cmd.server_seq = s->cmd.last_seq;
 	if (bp == NULL || s->cmd.len < sizeof head)
 		return false;
-	if (s->cmd.com == COM_STMT_EXECUTE && ps->nparams > 0) {
-		bool has_types = s->cmd.p[PKT_HDR + 10 + (ps->nparams + 7u) / 8] != 0;
-
-		if (has_types)
+	if (cmd_runs(&s->cmd) && ps->nparams > 0) {
+		if (has_types(&s->cmd))
 			bps_types_set(bp, ps->types);
 		else if (bp->types == NULL || memcmp(bp->types, ps->types, 2u * ps->nparams) != 0) {
 			bps_types_set(bp, ps->types);

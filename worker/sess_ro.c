@@ -38,7 +38,7 @@ ro_dispatch(struct sess *s)
 {
 	const struct stmt *st = &s->cmd.st;
 
-	if (s->cmd.com != COM_QUERY && s->cmd.com != COM_STMT_EXECUTE)
+	if (!cmd_runs(&s->cmd))
 		return false;
 	if ((st->flags & STMT_F_IMPLICIT_COMMIT) != 0 && st->kind != STMT_SET && (st->flags & STMT_F_MULTI) == 0) {
 		ro_end(s);

@@ -40,7 +40,7 @@ asks_for_diagnostics(const struct sess *s)
 bool
 trace_counts(const struct sess *s)
 {
-	return (s->cmd.com == COM_QUERY || s->cmd.com == COM_STMT_EXECUTE) && !asks_for_diagnostics(s) && !s->cmd.login;
+	return cmd_runs(&s->cmd) && !asks_for_diagnostics(s) && !s->cmd.login;
 }
 
 static void

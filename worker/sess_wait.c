@@ -141,7 +141,7 @@ hold_refused(const struct sess *s, u16 code, const struct slice *text)
 	static const char ro[] = "read-only";
 	const u64 unseen = 1ull << PIN_ROUTINE | 1ull << PIN_TEXT_PS | 1ull << PIN_UNKNOWN | 1ull << PIN_LONG;
 	/* Galera says 1047 (WSREP not ready) of statements; of other commands it is what it says: unknown */
-	bool statement = s->cmd.com == COM_QUERY || s->cmd.com == COM_STMT_PREPARE || s->cmd.com == COM_STMT_EXECUTE;
+	bool statement = cmd_runs(&s->cmd) || s->cmd.com == COM_STMT_PREPARE;
 	bool said = code == 1836 || (code == 1047 && statement);
 
 	/* 1290 is said of other options too */

@@ -4,6 +4,7 @@
  *   query SQL              all results of a text statement
  *   prepare N SQL          N: 0..15                exec N [i:NUM|s:TEXT|f:NUM|z (NULL)]...
  *   long N PARAM SIZE      SIZE bytes of long data cursor N ROWS   server-side cursor, ROWS ahead
+ *   bulk N ROWS [i:BASE|s:TEXT|z (NULL)|d (DEFAULT)]...  an array: row r has BASE + r, TEXT and r; COM_STMT_BULK_EXECUTE
  *   first N K              fetch K rows, leave the rest where they are       reset N      close N
  *   ping | db NAME | resetconn | changeuser USER PASSWORD DB | id
  */
@@ -236,6 +237,49 @@ do_exec(MYSQL_STMT *st, char **words)
 		printf("open\n");
 }
 
+/* A column of an array. False: no room. */
+static bool
+fill_column(MYSQL_BIND *b, const char *w, unsigned rows)
+{
+	char *ind = malloc(rows), **texts = malloc(rows * sizeof *texts);
+	long long *nums = malloc(rows * sizeof *nums);
+	unsigned long *len = malloc(rows * sizeof *len);
+
+	if (ind == NULL || texts == NULL || nums == NULL || len == NULL)
+		return false;
+	memset(ind, w[0] == 'z' ? STMT_INDICATOR_NULL : w[0] == 'd' ? STMT_INDICATOR_DEFAULT : STMT_INDICATOR_NONE, rows);
+	for (unsigned r = 0; r < rows; r++) {
+		texts[r] = malloc(strlen(w) + 16);
+		len[r] = (unsigned long)sprintf(texts[r], "%s%u", strlen(w) > 2 ? w + 2 : "", r);
+		nums[r] = strlen(w) > 2 ? strtoll(w + 2, NULL, 10) + r : r;
+	}
+	b->u.indicator = ind;
+	b->buffer_type = w[0] == 'i' ? MYSQL_TYPE_LONGLONG : MYSQL_TYPE_STRING;
+	b->buffer = w[0] == 'i' ? (void *)nums : (void *)texts;
+	b->length = len;
+	return true; /* the process is short: nothing is freed */
+}
+
+static void
+do_bulk(MYSQL_STMT *st, char **words)
+{
+	static MYSQL_BIND in[NPARAM];
+	char *w = strtok_r(NULL, " ", words);
+	unsigned n = 0, rows = w ? (unsigned)strtoul(w, NULL, 10) : 0;
+
+	memset(in, 0, sizeof in);
+	while ((w = strtok_r(NULL, " ", words)) != NULL && n < NPARAM)
+		if (!fill_column(&in[n++], w, rows))
+			exit(2);
+	if (mysql_stmt_attr_set(st, STMT_ATTR_ARRAY_SIZE, &rows) != 0 || mysql_stmt_bind_param(st, in) != 0 ||
+	    mysql_stmt_execute(st) != 0)
+		stmt_error(st);
+	else
+		show_results(st, true);
+	rows = 0;
+	mysql_stmt_attr_set(st, STMT_ATTR_ARRAY_SIZE, &rows);
+}
+
 static void
 do_long(MYSQL_STMT *st, char **words)
 {
@@ -298,6 +342,8 @@ do_stmt(const char *verb, char **words)
 		do_prepare(st, words);
 	} else if (strcmp(verb, "exec") == 0) {
 		do_exec(st, words);
+	} else if (strcmp(verb, "bulk") == 0) {
+		do_bulk(st, words);
 	} else if (strcmp(verb, "long") == 0) {
 		do_long(st, words);
 	} else if (strcmp(verb, "cursor") == 0) {

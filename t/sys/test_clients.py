@@ -9,7 +9,7 @@ from margaytest import *
 HERE = os.path.join(SRC, "t", "clients")
 OTHER = ("second", "Zwei\\tes 'Pass\"wort")  # the account that sessions change to
 # Steps of the programs that need a feature of Margay; what is not here doc/PROTOCOL lists as missing
-HAVE = "connid local_infile"
+HAVE = "connid local_infile change_user bulk"
 EXTENDED = r" \(format=json\)"  # MariaDB's extended metadata, not offered yet
 
 WORLD = """

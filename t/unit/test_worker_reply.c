@@ -228,7 +228,7 @@ TEST_WORKER(long_state_blocks_in_one_read)
 
 TEST_WORKER(commands_answered_here_and_refused)
 {
-	static const u8 refused[] = {COM_SLEEP, COM_CREATE_DB, COM_BINLOG_DUMP, COM_REGISTER_SLAVE, COM_STMT_BULK_EXECUTE, 0x77};
+	static const u8 refused[] = {COM_SLEEP, COM_CREATE_DB, COM_BINLOG_DUMP, COM_REGISTER_SLAVE, 0x77};
 
 	rig_start(NULL);
 	struct peer *c = client_login(CAPS_NEW);

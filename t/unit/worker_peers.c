@@ -221,7 +221,8 @@ client_respond(struct peer *c, const char *user, const char *password, const cha
 	u8 buf[1024], stage1[20], token[20];
 	struct wr w = wr_init(buf, sizeof buf);
 	struct hs_response r = {
-	    .caps = caps | (db != NULL ? CAP_CONNECT_WITH_DB : 0), .max_packet = 1u << 24, .charset = 45};
+	    .caps = caps | (db != NULL ? CAP_CONNECT_WITH_DB : 0), .max_packet = 1u << 24, .charset = 45,
+	    .mariadb_caps = R.mcaps};
 
 	r.user = (struct slice){(const u8 *)user, strlen(user)};
 	if (db != NULL)
@@ -350,6 +351,7 @@ server_greet(struct peer *s)
 	    .version = {(const u8 *)"5.5.5-10.11.6-MariaDB", 21},
 	    .thread_id = s->thread_id,
 	    .caps = CAPS_CLIENT | CAP_LOCAL_FILES,
+	    .mariadb_caps = MCAPS_CLIENT,
 	    .charset = 45,
 	    .status = ST_AUTOCOMMIT,
 	    .plugin = {(const u8 *)"mysql_native_password", 21}};

@@ -40,6 +40,7 @@ struct rig {
 	char log[65536];
 	size_t log_len;
 	int master; /* the master's end of the channel */
+	u32 mcaps;  /* MariaDB's extended capabilities that clients ask for from now on */
 };
 extern struct rig R;
 
