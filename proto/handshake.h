@@ -9,13 +9,6 @@
 #include "base/base.h"
 #include "proto/wire.h"
 
-/* Extended capabilities of MariaDB (mariadb_caps: the upper 32 bits of its 64) */
-#define MCAP_PROGRESS          0x01u
-#define MCAP_COM_MULTI         0x02u
-#define MCAP_STMT_BULK         0x04u
-#define MCAP_EXTENDED_METADATA 0x08u /* column definitions carry one more string */
-#define MCAP_CACHE_METADATA    0x10u /* metadata may be left out of replies to EXECUTE */
-
 struct hs_greeting {
 	u8 protocol;          /* 10; the writer always sends 10 */
 	struct slice version; /* without NUL */

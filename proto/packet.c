@@ -194,9 +194,10 @@ track_next(struct rd *r, struct track_item *it_r)
 	return 1;
 }
 
-void
-pkt_column_write(struct wr *w, u8 seq, const char *name, u8 type, u16 charset, u32 length,
-		 u16 flags, u8 decimals)
+/* extended: the receiver has MCAP_EXTENDED_METADATA; there is nothing more to say of these types. */
+static void
+column_write(struct wr *w, u8 seq, const char *name, u8 type, u16 charset, u32 length, u16 flags, u8 decimals,
+    bool extended)
 {
 	size_t at = wr_pkt_begin(w);
 
@@ -204,6 +205,7 @@ pkt_column_write(struct wr *w, u8 seq, const char *name, u8 type, u16 charset, u
 	wr_zero(w, 3); /* schema, table, original table */
 	wr_lenenc_str(w, name, strlen(name));
 	wr_zero(w, 1); /* original name */
+	wr_zero(w, extended);
 	wr_u8(w, 12);  /* length of what follows */
 	wr_u16(w, charset);
 	wr_u32(w, length);
@@ -212,6 +214,13 @@ pkt_column_write(struct wr *w, u8 seq, const char *name, u8 type, u16 charset, u
 	wr_u8(w, decimals);
 	wr_zero(w, 2);
 	wr_pkt_end(w, at, seq);
+}
+
+void
+pkt_column_write(struct wr *w, u8 seq, const char *name, u8 type, u16 charset, u32 length,
+		 u16 flags, u8 decimals)
+{
+	column_write(w, seq, name, type, charset, length, flags, decimals, false);
 }
 
 void
@@ -224,24 +233,24 @@ pkt_colcount_write(struct wr *w, u8 seq, u64 n)
 }
 
 void
-rset_begin(struct rset *rs, struct wr *w, u8 seq, u32 caps, u16 status, u64 ncols)
+rset_begin(struct rset *rs, struct wr *w, u8 seq, u32 caps, u32 mcaps, u16 status, u64 ncols)
 {
-	*rs = (struct rset){.w = w, .caps = caps, .status = status, .seq = seq};
+	*rs = (struct rset){.w = w, .caps = caps, .mcaps = mcaps, .status = status, .seq = seq};
 	pkt_colcount_write(w, rs->seq++, ncols);
 }
 
 void
 rset_column_str(struct rset *rs, const char *name, u32 chars)
 {
-	pkt_column_write(rs->w, rs->seq++, name, PKT_TYPE_VAR_STRING, PKT_CHARSET_UTF8, chars * 3,
-			 0, 39 /* NOT_FIXED_DEC, as the server says for strings */);
+	column_write(rs->w, rs->seq++, name, PKT_TYPE_VAR_STRING, PKT_CHARSET_UTF8, chars * 3, 0,
+	    39 /* NOT_FIXED_DEC, as the server says for strings */, (rs->mcaps & MCAP_EXTENDED_METADATA) != 0);
 }
 
 void
 rset_column_int(struct rset *rs, const char *name)
 {
-	pkt_column_write(rs->w, rs->seq++, name, PKT_TYPE_LONGLONG, PKT_CHARSET_BINARY, 21,
-			 0x81 /* BINARY_FLAG, NOT_NULL_FLAG */, 0);
+	column_write(rs->w, rs->seq++, name, PKT_TYPE_LONGLONG, PKT_CHARSET_BINARY, 21, 0x81 /* BINARY_FLAG, NOT_NULL_FLAG */,
+	    0, (rs->mcaps & MCAP_EXTENDED_METADATA) != 0);
 }
 
 void

@@ -67,7 +67,7 @@ void pkt_colcount_write(struct wr *w, u8 seq, u64 n);
  * shows in w->bad. */
 struct rset {
 	struct wr *w;
-	u32 caps;
+	u32 caps, mcaps;
 	u16 status;
 	u8 seq; /* of the next packet */
 };
@@ -77,8 +77,8 @@ struct rset {
 #define PKT_TYPE_VAR_STRING 253
 #define PKT_CHARSET_UTF8    33
 #define PKT_CHARSET_BINARY  63
-/* seq: of the first packet (the command's sequence id + 1). status: ST_* of the session. */
-void rset_begin(struct rset *rs, struct wr *w, u8 seq, u32 caps, u16 status, u64 ncols);
+/* seq: of the first packet (the command's sequence id + 1). mcaps: MCAP_* of the receiver. status: ST_* of the session. */
+void rset_begin(struct rset *rs, struct wr *w, u8 seq, u32 caps, u32 mcaps, u16 status, u64 ncols);
 /* A utf8 string of at most `chars` characters. */
 void rset_column_str(struct rset *rs, const char *name, u32 chars);
 void rset_column_int(struct rset *rs, const char *name);

@@ -40,6 +40,13 @@
 #define CAP_SSL_VERIFY_CERT   0x40000000u
 #define CAP_REMEMBER_OPTIONS  0x80000000u
 
+/* Extended capabilities of MariaDB (mariadb_caps: the upper 32 bits of its 64) */
+#define MCAP_PROGRESS          0x01u
+#define MCAP_COM_MULTI         0x02u
+#define MCAP_STMT_BULK         0x04u
+#define MCAP_EXTENDED_METADATA 0x08u /* column definitions carry one more string */
+#define MCAP_CACHE_METADATA    0x10u /* metadata may be left out of replies to EXECUTE */
+
 /* Server status flags */
 #define ST_IN_TRANS             0x0001u
 #define ST_AUTOCOMMIT           0x0002u

@@ -54,6 +54,13 @@ login_failed_err(struct bconn *b, int code, const u8 *body, size_t len)
 	bconn_login_failed(b, code, text);
 }
 
+/* Bulk commands cost nothing until they are used. */
+static u32
+mcaps(const struct bconn *b, const struct hs_greeting *g)
+{
+	return (MCAP_STMT_BULK | b->bp->mcaps) & g->mariadb_caps;
+}
+
 /* What the server's greeting and [server] tls make of the connection. What is written from here on waits for the
  * handshake, so the login goes to nobody whose certificate was not found good. false: the login has failed. */
 static bool
@@ -62,7 +69,7 @@ begin_tls(struct bconn *b, const struct hs_greeting *g, u32 caps)
 	struct wserver *srv = b->srv;
 	u8 buf[64];
 	struct wr w = wr_init(buf, sizeof buf);
-	struct hs_response r = {.caps = caps | CAP_SSL, .max_packet = 1u << 30, .mariadb_caps = MCAP_STMT_BULK & g->mariadb_caps,
+	struct hs_response r = {.caps = caps | CAP_SSL, .max_packet = 1u << 30, .mariadb_caps = mcaps(b, g),
 	    .charset = b->bp->collation, .ssl_request = true};
 
 	if (srv->tls == NULL || ((g->caps & CAP_SSL) == 0 && srv->tls_mode == CFG_STLS_PREFERRED))
@@ -90,7 +97,7 @@ send_login(struct bconn *b, const struct hs_greeting *g)
 	struct hs_response r = {
 	    .caps = (CAP_LONG_FLAG | CAP_PROTOCOL_41 | CAP_TRANSACTIONS | CAP_SECURE_CONNECTION |
 	                CAP_PLUGIN_AUTH | CAP_SESSION_TRACK | CAP_DEPRECATE_EOF | b->bp->caps),
-	    .mariadb_caps = MCAP_STMT_BULK & g->mariadb_caps,
+	    .mariadb_caps = mcaps(b, g),
 	    .max_packet = 1u << 30,
 	    .charset = b->bp->collation,
 	    .user = {(const u8 *)user, strlen(user)},
@@ -132,6 +139,11 @@ on_greeting(struct bconn *b, const u8 *body, size_t len)
 	if ((g.caps & CAP_DEPRECATE_EOF) == 0 || (g.caps & CAP_SESSION_TRACK) == 0) {
 		bconn_login_failed(b, ERR_BACKEND_PROTO,
 		    "server lacks DEPRECATE_EOF or SESSION_TRACK: MariaDB 10.2 or MySQL 5.7 is needed");
+		return;
+	}
+	if ((b->bp->mcaps & ~g.mariadb_caps) != 0) {
+		bconn_login_failed(b, ERR_BACKEND_PROTO,
+		    "server lacks extended metadata, which its clients were offered: it is older than the others");
 		return;
 	}
 	b->thread_id = g.thread_id;

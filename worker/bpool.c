@@ -21,11 +21,12 @@ struct bpool *
 bpool_find(struct worker *w, struct wserver *srv, struct sess *s)
 {
 	u32 key = s->caps & CAPS_KEY;
+	u8 mkey = s->mcaps & MCAPS_KEY;
 
 	for (int i = 0; i < 2; i++) {
 		struct bpool *c = s->pool_cache[i];
 
-		if (c != NULL && c->srv == srv && c->caps == key)
+		if (c != NULL && c->srv == srv && c->caps == key && c->mcaps == mkey)
 			return c;
 	}
 	const struct cfg_user *u = sess_user(s);
@@ -37,7 +38,7 @@ bpool_find(struct worker *w, struct wserver *srv, struct sess *s)
 	list_for_each(i, &srv->pools) {
 		struct bpool *c = LIST_ENTRY(i, struct bpool, node);
 
-		if (c->user_id == s->user_id && c->caps == key && c->collation == s->collation &&
+		if (c->user_id == s->user_id && c->caps == key && c->mcaps == mkey && c->collation == s->collation &&
 		    strcmp(c->user_name->text, s->user) == 0 && strcmp(c->backend_user->text, name) == 0)
 			bp = c;
 	}
@@ -52,6 +53,7 @@ bpool_find(struct worker *w, struct wserver *srv, struct sess *s)
 		AN(bp->user_name);
 		AN(bp->backend_user);
 		bp->caps = key;
+		bp->mcaps = mkey;
 		bp->collation = s->collation;
 		list_init(&bp->idle);
 		list_init(&bp->waitq);

@@ -5,7 +5,6 @@
 #define MARGAY_WORKER_SESS_H
 #include <stdarg.h>
 #include "parser/stmt.h"
-#include "proto/handshake.h"
 #include "proto/packet.h"
 #include "base/clock.h"
 #include "worker/bconn.h"
@@ -37,7 +36,7 @@ struct ps {
 	    CAP_PLUGIN_AUTH_LENENC | CAP_SESSION_TRACK | CAP_DEPRECATE_EOF)
 
 /* ... and of MariaDB's extended ones (proto/handshake.h), as far as the servers have them. */
-#define MCAPS_CLIENT MCAP_STMT_BULK
+#define MCAPS_CLIENT (MCAP_STMT_BULK | MCAP_EXTENDED_METADATA)
 
 #define CMD_RETRIES 64 /* tries of one statement */
 #define INFO_LEN 128

@@ -81,7 +81,7 @@ local_processlist(struct sess *s, bool full)
 	const struct cfg_user *u = sess_user(s);
 	bool all = u != NULL && u->process_admin;
 
-	rset_begin(&rs, &wr, 1, s->caps, s->status, 9);
+	rset_begin(&rs, &wr, 1, s->caps, s->mcaps, s->status, 9);
 	rset_column_int(&rs, "Id");
 	rset_column_str(&rs, "User", 128);
 	rset_column_str(&rs, "Host", 64);
@@ -258,7 +258,7 @@ local_row_count(struct sess *s)
 		return false;
 	str_copy_slice(name, sizeof name, s->cmd.p + PKT_HDR + 8, strlen(fn));
 	struct slice row = text_slice(v);
-	rset_begin(&rs, &wr, 1, s->caps, s->status, 1);
+	rset_begin(&rs, &wr, 1, s->caps, s->mcaps, s->status, 1);
 	rset_column_int(&rs, name);
 	rset_columns_end(&rs);
 	rset_row(&rs, &row, 1);

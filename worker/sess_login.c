@@ -225,7 +225,7 @@ caps_offered(const struct sess *s)
 	    (zip == CFG_ZIP_ZSTD || zip == CFG_ZIP_ANY ? CAP_ZSTD : 0);
 }
 
-/* What the oldest of the servers has too (mariadb.com/kb/en/connection/: since 10.2). */
+/* What the oldest of the servers has too (mariadb.com/kb/en/connection/, result-set-packets/: since 10.2 and 10.5.2). */
 static u32
 mcaps_offered(struct worker *w)
 {
@@ -233,7 +233,8 @@ mcaps_offered(struct worker *w)
 
 	if (strstr(least, "MariaDB") == NULL || (conf[0] != '\0' && strstr(conf, "MariaDB") == NULL))
 		return 0;
-	return version_number(least) >= 10002000 ? MCAPS_CLIENT : 0;
+	return (version_number(least) >= 10002000 ? MCAP_STMT_BULK : 0) |
+	    (version_number(least) >= 10005002 ? MCAP_EXTENDED_METADATA : 0);
 }
 
 void

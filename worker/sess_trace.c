@@ -194,7 +194,7 @@ trace_show(struct sess *s)
 	s->cmd.trace_row = true;
 	if (s->diag_open || s->diag_lost)
 		return false;
-	rset_begin(&rs, &w, 1, s->caps, s->status, 3);
+	rset_begin(&rs, &w, 1, s->caps, s->mcaps, s->status, 3);
 	rset_column_str(&rs, "Level", 7);
 	rset_column_int(&rs, "Code");
 	rset_column_str(&rs, "Message", 512);
@@ -266,7 +266,7 @@ select_trace(struct sess *s, struct slice *t)
 	str_copy_slice(name, sizeof name, from, MIN((size_t)(t->p - from), sizeof name - 1));
 	if (!at_end(t))
 		return false;
-	rset_begin(&rs, &w, 1, s->caps, s->status, 1);
+	rset_begin(&rs, &w, 1, s->caps, s->mcaps, s->status, 1);
 	rset_column_int(&rs, name);
 	rset_columns_end(&rs);
 	rset_row(&rs, &row, 1);

@@ -69,6 +69,7 @@ struct bpool {
 	struct istr *user_name;    /* section */
 	struct istr *backend_user;
 	u32 caps;                  /* CAPS_KEY bits */
+	u8 mcaps;                  /* MCAPS_KEY bits */
 	u8 collation;
 	struct list idle;  /* LIFO */
 	struct list waitq; /* sessions, FIFO */
@@ -79,6 +80,9 @@ struct bpool {
 #define CAPS_KEY                                                                                   \
 	(CAP_FOUND_ROWS | CAP_IGNORE_SPACE | CAP_INTERACTIVE | CAP_LOCAL_FILES | CAP_MULTI_STATEMENTS |   \
 	    CAP_MULTI_RESULTS | CAP_PS_MULTI_RESULTS | CAP_NO_SCHEMA | CAP_ODBC)
+
+/* Of MariaDB's extended ones: column definitions are of the form that the client asked for, and pass as they are. */
+#define MCAPS_KEY MCAP_EXTENDED_METADATA
 
 struct wlisten {
 	struct ev_io io;

@@ -371,7 +371,7 @@ serve_query(struct peer *p)
 	struct wr w = peer_writer(p);
 	struct rset rs;
 
-	rset_begin(&rs, &w, p->seq + 1, p->caps, ST_AUTOCOMMIT, 3);
+	rset_begin(&rs, &w, p->seq + 1, p->caps, 0, ST_AUTOCOMMIT, 3);
 	rset_column_int(&rs, "number");
 	rset_column_str(&rs, "nothing", 10);
 	rset_column_str(&rs, "query", 200);

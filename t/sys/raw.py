@@ -49,10 +49,10 @@ class Raw(Conn):
         return struct.unpack("<I", first[1:5])[0]
 
 
-def without_index_flags(packets):
-    """An EOF packet behind definitions says whether an index was used; Margay's, written before that is known, does not
-    (doc/PROTOCOL)."""
-    return [(q, b[:3] + bytes([b[3] & ~0x30]) + b[4:] if len(b) == 5 and b[:1] == b"\xfe" and i + 1 < len(packets) else b)
+def without_early_flags(packets):
+    """An EOF packet behind definitions says whether an index was used and whether more results follow; Margay's, written
+    before that is known, does not (doc/PROTOCOL)."""
+    return [(q, b[:3] + bytes([b[3] & ~0x38]) + b[4:] if len(b) == 5 and b[:1] == b"\xfe" and i + 1 < len(packets) else b)
             for i, (q, b) in enumerate(packets)]
 
 

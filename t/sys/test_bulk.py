@@ -72,7 +72,7 @@ def steps(c):
 def normal(got):
     """Statement ids are each side's own."""
     return [(name, [(q, b"\0ID" + b[5:] if q == 1 and len(b) == 12 and b[:1] == b"\0" else b)
-                   for q, b in without_index_flags(ps)]) for name, ps in got]
+                   for q, b in without_early_flags(ps)]) for name, ps in got]
 
 
 def test_raw_replies():

@@ -208,7 +208,7 @@ write_rset(struct wr *w)
 	struct rset rs;
 	struct slice row[3] = {SLICE("7"), {NULL, 0}, SLICE("")};
 
-	rset_begin(&rs, w, 1, 0, ST_AUTOCOMMIT, 3);
+	rset_begin(&rs, w, 1, 0, 0, ST_AUTOCOMMIT, 3);
 	rset_column_int(&rs, "n");
 	rset_column_str(&rs, "s", 64);
 	rset_column_str(&rs, "t", 1);
@@ -463,7 +463,7 @@ Test(rset, packets_for_both_kinds_of_client)
 			 "7\xfb\0",
 			 8);
 	w = wr_init(buf, sizeof buf);
-	rset_begin(&rs, &w, 1, CAP_DEPRECATE_EOF | CAP_SESSION_TRACK, ST_IN_TRANS, 1);
+	rset_begin(&rs, &w, 1, CAP_DEPRECATE_EOF | CAP_SESSION_TRACK, 0, ST_IN_TRANS, 1);
 	rset_column_str(&rs, "c", 10);
 	rset_columns_end(&rs);
 	rset_row(&rs, &row, 1);
@@ -481,7 +481,7 @@ Test(rset, sequence_ids_wrap)
 	struct rset rs;
 	struct slice row = SLICE("x");
 
-	rset_begin(&rs, &w, 1, CAP_DEPRECATE_EOF, 0, 1);
+	rset_begin(&rs, &w, 1, CAP_DEPRECATE_EOF, 0, 0, 1);
 	rset_column_int(&rs, "c");
 	for (int i = 0; i < 300; i++)
 		rset_row(&rs, &row, 1);

@@ -30,7 +30,7 @@ answer_wait(struct peer *s, const char *value)
 	struct slice row = {(const u8 *)value, value != NULL ? strlen(value) : 0};
 
 	server_expect_query(s, WAIT_SQL);
-	rset_begin(&rs, &w, 1, CAPS_NEW, ST_AUTOCOMMIT, 1);
+	rset_begin(&rs, &w, 1, CAPS_NEW, 0, ST_AUTOCOMMIT, 1);
 	rset_column_int(&rs, "x");
 	rset_columns_end(&rs);
 	rset_row(&rs, &row, 1);

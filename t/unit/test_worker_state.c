@@ -471,7 +471,7 @@ answer_learn(struct peer *s, const char *id)
 	struct slice v = {(const u8 *)id, strlen(id)};
 
 	server_expect_query(s, "SELECT LAST_INSERT_ID()");
-	rset_begin(&rs, &w, 1, CAPS_NEW, ST_AUTOCOMMIT, 1);
+	rset_begin(&rs, &w, 1, CAPS_NEW, 0, ST_AUTOCOMMIT, 1);
 	rset_column_int(&rs, "LAST_INSERT_ID()");
 	rset_columns_end(&rs);
 	rset_row(&rs, &v, 1);

@@ -547,7 +547,7 @@ bytes_result(struct bytes *b, u8 seq, u32 caps, u16 status, u16 warnings, u32 ro
 	struct wr w = wr_init(buf, sizeof buf);
 	struct rset rs;
 
-	rset_begin(&rs, &w, seq, caps, status, 1);
+	rset_begin(&rs, &w, seq, caps, 0, status, 1);
 	rset_column_str(&rs, "c", 100);
 	rset_columns_end(&rs);
 	for (u32 i = 0; i < rows; i++) {
