@@ -277,3 +277,22 @@ reply_next(struct reply *r, u8 **p, u8 *end, u8 **pass_end)
 		}
 	}
 }
+
+bool
+reply_peek_status(const struct reply *r, const u8 *p, const u8 *end, u16 *status_r)
+{
+	if (r->state != ST_ROWS)
+		return false;
+	for (u32 i = 0; i < REPLY_PEEK && (size_t)(end - p) > PKT_HDR; i++) {
+		u32 len = rd24(p);
+
+		if (len >= PKT_MAX_BODY || (size_t)(end - p) < PKT_HDR + (size_t)len)
+			return false;
+		if (is_terminator(r, p, len)) {
+			*status_r = ok_status(p + PKT_HDR, len);
+			return p[PKT_HDR] == 0xfe;
+		}
+		p += PKT_HDR + len;
+	}
+	return false;
+}

@@ -63,6 +63,8 @@
 #define ST_IN_TRANS_READONLY    0x2000u
 #define ST_SESSION_CHANGED      0x4000u
 #define ST_ANSI_QUOTES          0x8000u /* MariaDB only */
+/* What is true of a session between statements; the others tell about one statement. */
+#define ST_LASTING (ST_IN_TRANS | ST_AUTOCOMMIT | ST_NO_BACKSLASH_ESCAPES | ST_IN_TRANS_READONLY | ST_ANSI_QUOTES)
 
 static inline u16
 rd16(const u8 *p)

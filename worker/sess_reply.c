@@ -311,7 +311,8 @@ on_ok(struct sess *s, struct bconn *b, struct out *o)
 		return false;
 	if (ok.state.len > 0)
 		sess_track_ok(s, b, &ok);
-	s->status = b->status = (u16)(ok.status & ~(ST_SESSION_CHANGED | ST_MORE_RESULTS));
+	s->status = ok.status & ST_LASTING;
+	b->status = (u16)(ok.status & ~(ST_SESSION_CHANGED | ST_MORE_RESULTS));
 	s->in_trx = (ok.status & ST_IN_TRANS) != 0;
 	s->cmd.warnings = ok.warnings;
 	if (unlikely((s->cmd.st.flags & STMT_F_DEFAULTS) != 0) && s->cmd.com != COM_STMT_PREPARE)
@@ -526,6 +527,21 @@ reply_done(struct sess *s, struct bconn *b, struct out *o, bool more)
 	cmd_finished(s);
 }
 
+/* The flags of an EOF packet that only clients without DEPRECATE_EOF get: those with which its result ends, or, when that
+ * is not here yet, those of the session. Connector/C looks there for whether more results follow. */
+static u16
+eof_status(const struct sess *s, const struct bconn *b, const u8 *p, const u8 *end)
+{
+	u16 status;
+
+	if (!b->reply.last && reply_peek_status(&b->reply, p, end, &status))
+		return (u16)(status & ~ST_SESSION_CHANGED);
+	status = s->status;
+	if (!b->reply.last && (s->cmd.st.kind == STMT_CALL || (s->cmd.st.flags & STMT_F_MULTI) != 0))
+		status |= ST_MORE_RESULTS; /* of a CALL none is the last, of several statements most are not */
+	return status;
+}
+
 void
 sess_on_reply(struct sess *s, struct bconn *b, u8 **p, u8 *end)
 {
@@ -555,12 +571,8 @@ sess_on_reply(struct sess *s, struct bconn *b, u8 **p, u8 *end)
 			return;
 		case REPLY_EOF: {
 			struct wr w = out_room(s, &o, &ok);
-			u16 status = (u16)(s->status & ~ST_CURSOR_EXISTS);
 
-			/* the results of a CALL are never the last; Connector/C looks for that here */
-			if (s->cmd.st.kind == STMT_CALL && !b->reply.last)
-				status |= ST_MORE_RESULTS;
-			pkt_eof_write(&w, b->reply.eof_seq, s->cmd.warnings, status);
+			pkt_eof_write(&w, b->reply.eof_seq, 0, eof_status(s, b, *p, end));
 			ok = ok && out_made(s, &o, &w);
 			if (b->reply.last) {
 				reply_done(s, b, &o, *p < end);

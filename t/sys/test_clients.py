@@ -213,7 +213,7 @@ TIMES = r"(?m)\d+\.\d+ sec|^Current connection:.*|^Connection id:.*|[^|\n]*\(PID
 def test_mariadb_cli():
     have_program("mariadb")
     for how in (["-t", "-vvv", "--force"], ["-t", "--force", "--show-warnings"], ["-t", "--force", "--column-type-info"],
-                ["--batch", "--raw", "--force", "--quick"], ["-X", "--force", "-C"], ["-E", "--force", "--default-character-set=latin1"]):
+                ["-t", "--force", "--quick", "--show-warnings", "--column-type-info"], ["--batch", "--raw", "--force", "--quick"], ["-X", "--force", "-C"], ["-E", "--force", "--default-character-set=latin1"]):
         compare(["mariadb", *CLI, "--comments", *how, "shop"], mask=TIMES, stdin=copy("cli.sql"))
 
 

@@ -112,8 +112,61 @@ TEST_WORKER(error_in_the_middle_of_rows)
 	rig_stop();
 }
 
+/* Packet number n (from 0) of bytes that are whole packets. */
+static u8 *
+packet_at(struct bytes *b, u32 n)
+{
+	size_t at = 0;
+
+	while (n-- > 0)
+		at += PKT_HDR + rd24(b->p + at);
+	return b->p + at;
+}
+
+/* A result of a statement that changes the session's flags: what the EOF between definitions and rows says. */
 static void
-several_results(u32 caps)
+flags_between(u32 rows, bool in_pieces, u16 want)
+{
+	struct bytes from = {0}, to = {0};
+	const u16 status = ST_IN_TRANS | ST_NO_INDEX;
+
+	struct peer *c = client_login(CAPS_OLD);
+	client_query(c, "SELECT a FROM t FOR UPDATE");
+	struct peer *s = server_ready(0);
+	server_expect_query(s, "SELECT a FROM t FOR UPDATE");
+	bytes_result(&from, 1, CAPS_NEW, status, 1, rows);
+	bytes_result(&to, 1, CAPS_OLD, status, 1, rows);
+	u8 *eof = packet_at(&to, 2);
+	wr16(eof + PKT_HDR + 1, 0); /* no warnings there, whatever the statement left */
+	wr16(eof + PKT_HDR + 3, want);
+	for (size_t at = 0, n = in_pieces ? 1 : from.len; at < from.len; at += n) {
+		peer_send(s, from.p + at, n);
+		rig_run();
+	}
+	peer_expect(c, to.p, to.len);
+	bytes_free(&from);
+	bytes_free(&to);
+	peer_close(c);
+	rig_run();
+	if (peer_has_packet(s))
+		server_expect_reset(s);
+	peer_close(s);
+	rig_run();
+}
+
+TEST_WORKER(flags_between_definitions_and_rows)
+{
+	rig_start(NULL);
+	flags_between(3, false, ST_IN_TRANS | ST_NO_INDEX);
+	flags_between(0, false, ST_IN_TRANS | ST_NO_INDEX);
+	flags_between(3, true, ST_AUTOCOMMIT);
+	flags_between(REPLY_PEEK - 1, false, ST_IN_TRANS | ST_NO_INDEX);
+	flags_between(REPLY_PEEK, false, ST_AUTOCOMMIT);
+	rig_stop();
+}
+
+static void
+several_results(u32 caps, bool in_pieces)
 {
 	struct bytes from = {0}, to = {0};
 	struct pkt_ok ok = {.affected = 3, .status = ST_AUTOCOMMIT | ST_MORE_RESULTS, .info = {(const u8 *)"hi", 2}};
@@ -124,19 +177,16 @@ several_results(u32 caps)
 	server_expect_query(s, "SELECT 1; UPDATE t SET a=1; SELECT 2");
 	bytes_result(&from, 1, CAPS_NEW, ST_AUTOCOMMIT | ST_MORE_RESULTS, 0, 2); /* 1..5 */
 	bytes_ok(&from, 6, CAPS_NEW, &ok);
-	bytes_result(&from, 7, CAPS_NEW, ST_AUTOCOMMIT, 0, 0);
+	bytes_result(&from, 7, CAPS_NEW, ST_AUTOCOMMIT, 0, 1);
 	bytes_result(&to, 1, caps, ST_AUTOCOMMIT | ST_MORE_RESULTS, 0, 2);
-	if ((caps & CAP_DEPRECATE_EOF) == 0) {
-		/* the EOF between definitions and rows: the status that the result will end with is not known there */
-		size_t eof = PKT_HDR + rd24(to.p);
-		eof += PKT_HDR + rd24(to.p + eof);
-		wr16(to.p + eof + PKT_HDR + 3, ST_AUTOCOMMIT);
-	}
 	u8 seq = caps & CAP_DEPRECATE_EOF ? 6 : 7;
 	bytes_ok(&to, seq, caps, &ok);
-	bytes_result(&to, (u8)(seq + 1), caps, ST_AUTOCOMMIT, 0, 0);
-	for (size_t i = 0; i < from.len; i++) {
-		peer_send(s, from.p + i, 1);
+	bytes_result(&to, (u8)(seq + 1), caps, ST_AUTOCOMMIT, 0, 1);
+	if ((caps & CAP_DEPRECATE_EOF) == 0 && in_pieces)
+		/* that this result is the last is not known between its definitions and its end */
+		wr16(packet_at(&to, 9) + PKT_HDR + 3, ST_AUTOCOMMIT | ST_MORE_RESULTS);
+	for (size_t i = 0, n = in_pieces ? 1 : from.len; i < from.len; i += n) {
+		peer_send(s, from.p + i, n);
 		rig_run();
 	}
 	peer_expect(c, to.p, to.len);
@@ -154,8 +204,10 @@ several_results(u32 caps)
 TEST_WORKER(several_results_in_one_reply)
 {
 	rig_start(NULL);
-	several_results(CAPS_NEW);
-	several_results(CAPS_OLD);
+	several_results(CAPS_NEW, true);
+	several_results(CAPS_OLD, true);
+	several_results(CAPS_NEW, false);
+	several_results(CAPS_OLD, false);
 	rig_stop();
 }
 
