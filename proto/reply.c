@@ -15,6 +15,10 @@ enum reply_state {
  * server's reply but a stream out of step. */
 #define CONTROL_PACKET_MAX (1u << 20)
 
+/* Of a result of COM_QUERY, whose count is no 16-bit number: a SELECT of 68,001 constants has as many. More do not fit into
+ * a statement of 1 GiB, which is the largest max_allowed_packet. */
+#define COLUMNS_MAX (1u << 29)
+
 void
 reply_init(struct reply *r, enum reply_kind kind, bool want_eof, bool cursor)
 {
@@ -100,7 +104,7 @@ first_packet(struct reply *r, u8 **p, u8 *at, u32 len)
 	struct rd rd = rd_init(b, len);
 	u64 n = rd_lenenc(&rd);
 
-	if (rd.bad || n == 0 || n > 65535)
+	if (rd.bad || n == 0 || n > COLUMNS_MAX)
 		return REPLY_BAD;
 	r->cols_left = (u32)n;
 	r->rows = 0;

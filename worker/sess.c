@@ -510,8 +510,8 @@ leave_backend(struct sess *s)
 		return;
 	}
 	b->set_unknown |= s->pins != 0 || s->in_trx;
-	if ((s->pins & 1u << PIN_STATE_CHANGE) != 0)
-		b->in_trouble = true; /* a role survives COM_RESET_CONNECTION (measured) */
+	if ((s->pins & PINS_NO_RESET) != 0)
+		b->in_trouble = true;
 	if (b->state == BCONN_BUSY) {
 		/* its reply ended, but was not accounted for any more */
 		bconn_set_state(b, BCONN_LINKED);

@@ -183,7 +183,7 @@ sess_reset(struct sess *s)
 		s->insert_id_open = false;
 		bconn_unlink(b);
 		b->set_unknown = true;
-		if (s->pins & 1u << PIN_STATE_CHANGE)
+		if ((s->pins & PINS_NO_RESET) != 0)
 			b->in_trouble = true;
 		bpool_give(b);
 	}

@@ -165,5 +165,30 @@ def test_statement_prepared_last():
             c.close()
 
 
+def test_more_columns_than_16_bits_count():
+    both("SELECT " + ",".join("'a'" for _ in range(68001)), "SELECT 1")
+
+
+def test_prepared_xa_of_a_client_that_left():
+    """InnoDB refuses writes on a connection that had a prepared XA transaction when it was reset."""
+    one = Margay([db[0]], server={"pool_size": 1, "max_connections": 8}, cluster={"topology": "standalone"})
+    try:
+        for i, leave in enumerate((lambda c: c.close(), lambda c: c._execute_command(0x1f, b""), lambda c: None)):
+            a = one.conn()
+            for s in ("XA START 'left%d'", "INSERT INTO t (v) VALUES (%d)", "XA END 'left%d'", "XA PREPARE 'left%d'"):
+                query(a, s % i)
+            leave(a)
+            with one.conn() as b:
+                for _ in range(3):
+                    query(b, "INSERT INTO t (v) VALUES (77)")
+                ok([r for r in query(b, "XA RECOVER") if str(r[3]) in ("left%d" % i, repr(b"left%d" % i))], "left%d is lost: %r" % (i, query(b, "XA RECOVER")))
+                if i < 2:
+                    query(b, "XA ROLLBACK 'left%d'" % i)
+            if i == 2:
+                query(a, "XA COMMIT 'left2'")
+    finally:
+        one.stop()
+
+
 if __name__ == '__main__':
     main()
