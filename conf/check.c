@@ -21,6 +21,20 @@ item_pos(const struct opt_value *v, u32 i)
 	return (struct conf_pos){.file = v->pos.file, .line = v->items[i].line};
 }
 
+static void
+check_nets(struct conf_tree *t, const struct opt_value *v, const char *name)
+{
+	if (v->bad)
+		return;
+	for (u32 i = 0; i < v->nitems; i++) {
+		struct conf_net net;
+		const char *why = net_parse(v->items[i].p, &net);
+
+		if (why != NULL)
+			msg_error(t->msgs, item_pos(v, i), "%s: %s: %s", name, v->items[i].p, why);
+	}
+}
+
 /* A required option that is missing, said at the section's header; one that stands there but is
  * wrong has had its error. */
 static void
@@ -164,6 +178,7 @@ check_margay(struct conf_tree *t)
 	    !v[MARGAY_log].bad)
 		msg_error(t->msgs, v[MARGAY_log].pos, "log: stderr or a path that begins with /");
 	check_version(t);
+	check_nets(t, &v[MARGAY_proxy_protocol_networks], "proxy_protocol_networks");
 	if (!v[MARGAY_respawn_min].bad && !v[MARGAY_respawn_max].bad &&
 	    v[MARGAY_respawn_min].num > v[MARGAY_respawn_max].num)
 		msg_error(
@@ -334,23 +349,6 @@ check_clusters(struct conf_tree *t)
 /* ---- [user] ---- */
 
 static void
-check_user_nets(struct conf_tree *t, const struct conf_section *u)
-{
-	const struct opt_value *v = &u->v[USER_allow_from];
-
-	if (v->bad)
-		return;
-	for (u32 i = 0; i < v->nitems; i++) {
-		struct conf_net net;
-		const char *why = net_parse(v->items[i].p, &net);
-
-		if (why != NULL)
-			msg_error(t->msgs, item_pos(v, i), "allow_from: %s: %s", v->items[i].p,
-				  why);
-	}
-}
-
-static void
 check_user(struct conf_tree *t, const struct conf_section *u)
 {
 	const struct opt_value *pw = &u->v[USER_password], *cluster = &u->v[USER_cluster];
@@ -370,7 +368,7 @@ check_user(struct conf_tree *t, const struct conf_section *u)
 			 "password: looks like a hash but is not 40 hex digits; it is taken as it "
 			 "stands");
 	check_no_hash(t, &u->v[USER_backend_password], "backend_password");
-	check_user_nets(t, u);
+	check_nets(t, &u->v[USER_allow_from], "allow_from");
 }
 
 /* ---- secrets that others may read ---- */

@@ -137,6 +137,24 @@ put_options(struct snap *s, const struct conf_section *from, void *rec)
 	}
 }
 
+static u32
+put_nets(struct snap *s, const struct opt_value *v)
+{
+	u32 off = blob_keep(&s->cfg, v->nitems * sizeof(struct cfg_net));
+
+	for (u32 i = 0; i < v->nitems; i++) {
+		struct conf_net n;
+		struct cfg_net rec = {0};
+
+		AZ(net_parse(v->items[i].p, &n));
+		rec.family = n.family;
+		rec.prefix = n.prefix;
+		memcpy(rec.addr, n.addr, sizeof rec.addr);
+		blob_set(&s->cfg, off + i * (u32)sizeof rec, &rec, sizeof rec);
+	}
+	return off;
+}
+
 static void
 put_pem(struct snap *s, const struct conf_pem *from, struct cfg_pem *to)
 {
@@ -325,24 +343,6 @@ put_clusters(struct snap *s, struct cfg_root *r)
 	return 0;
 }
 
-static u32
-put_nets(struct snap *s, const struct opt_value *v)
-{
-	u32 off = blob_keep(&s->cfg, v->nitems * sizeof(struct cfg_net));
-
-	for (u32 i = 0; i < v->nitems; i++) {
-		struct conf_net n;
-		struct cfg_net rec = {0};
-
-		AZ(net_parse(v->items[i].p, &n));
-		rec.family = n.family;
-		rec.prefix = n.prefix;
-		memcpy(rec.addr, n.addr, sizeof rec.addr);
-		blob_set(&s->cfg, off + i * (u32)sizeof rec, &rec, sizeof rec);
-	}
-	return off;
-}
-
 static int
 put_users(struct snap *s, struct cfg_root *r)
 {
@@ -489,6 +489,8 @@ snap_fill(struct snap *s)
 	(void)blob_keep(&s->secrets, sizeof sec);
 	caps_set(s, &r);
 	put_options(s, &s->t->margay, &r.margay);
+	r.margay.nproxy_nets = s->t->margay.v[MARGAY_proxy_protocol_networks].nitems;
+	r.margay.proxy_nets_off = put_nets(s, &s->t->margay.v[MARGAY_proxy_protocol_networks]);
 	put_pem(s, &s->t->margay.pem, &r.margay.pem);
 	put_ticket(s, &r.margay);
 	rc = put_servers(s, &r);

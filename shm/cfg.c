@@ -72,6 +72,32 @@ enum_ok(u64 v, const char *words)
 	return v < n;
 }
 
+static bool
+net_ok(const struct cfg_net *n)
+{
+	switch (n->family) {
+	case 4:
+		return n->prefix <= 32;
+	case 6:
+		return n->prefix <= 128;
+	case 1:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static bool
+nets_ok(const struct cfg *c, u32 off, u32 n)
+{
+	if (!range_ok(c, off, n, sizeof(struct cfg_net), sizeof(u32)))
+		return false;
+	for (u32 i = 0; i < n; i++)
+		if (!net_ok((const struct cfg_net *)cfg_at(c, off) + i))
+			return false;
+	return true;
+}
+
 #define OK_BOOL(name, extra)   (o->name <= 1)
 #define OK_UINT(name, extra)   true
 #define OK_MSEC(name, extra)   true
@@ -91,7 +117,7 @@ margay_ok(const struct cfg *c)
 		return false;
 #include "tbl/options.def"
 	return o->nworkers <= c->r->caps.max_workers && o->nworkers <= LINK_MAX_WORKERS && pem_ok(c, &o->pem) &&
-	    secret_ok(c, o->tls_ticket);
+	    secret_ok(c, o->tls_ticket) && nets_ok(c, o->proxy_nets_off, o->nproxy_nets);
 }
 
 static bool
@@ -128,39 +154,14 @@ cluster_ok(const struct cfg *c, const struct cfg_cluster *o)
 }
 
 static bool
-net_ok(const struct cfg_net *n)
-{
-	switch (n->family) {
-	case 4:
-		return n->prefix <= 32;
-	case 6:
-		return n->prefix <= 128;
-	case 1:
-		return true;
-	default:
-		return false;
-	}
-}
-
-static bool
 user_ok(const struct cfg *c, const struct cfg_user *o)
 {
-	const struct cfg_net *nets;
-
 #define OPT_USER(type, name, def, min, max, reload, extra, summary, prose)                         \
 	if (!OK_##type(name, extra))                                                               \
 		return false;
 #include "tbl/options.def"
-	if (!str_ok(c, o->section_name) || o->id >= c->r->caps.max_users ||
-	    o->cluster_idx >= c->r->nclusters ||
-	    !range_ok(c, o->nets_off, o->nnets, sizeof(struct cfg_net), sizeof(u32)))
-		return false;
-	nets = cfg_at(c, o->nets_off);
-	for (u32 i = 0; i < o->nnets; i++) {
-		if (!net_ok(&nets[i]))
-			return false;
-	}
-	return true;
+	return str_ok(c, o->section_name) && o->id < c->r->caps.max_users && o->cluster_idx < c->r->nclusters &&
+	    nets_ok(c, o->nets_off, o->nnets);
 }
 
 static bool
@@ -348,21 +349,31 @@ prefix_eq(const u8 *a, const u8 *b, u32 bits)
 	return rest == 0 || (u8)((a[whole] ^ b[whole]) >> (8 - rest)) == 0;
 }
 
-bool
-cfg_net_allows(const struct cfg *c, const struct cfg_user *u, u8 family, const u8 *addr)
+static bool
+nets_have(const struct cfg *c, u32 off, u32 nnets, u8 family, const u8 *addr)
 {
 	static const u8 mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
-	const struct cfg_net *n = cfg_at(c, u->nets_off);
+	const struct cfg_net *n = cfg_at(c, off);
 
-	if (u->nnets == 0)
-		return true;
 	if (family == 6 && memcmp(addr, mapped, sizeof mapped) == 0) {
 		family = 4;
 		addr += sizeof mapped;
 	}
-	for (u32 i = 0; i < u->nnets; i++) {
+	for (u32 i = 0; i < nnets; i++) {
 		if (n[i].family == family && (family == 1 || prefix_eq(n[i].addr, addr, n[i].prefix)))
 			return true;
 	}
 	return false;
+}
+
+bool
+cfg_net_allows(const struct cfg *c, const struct cfg_user *u, u8 family, const u8 *addr)
+{
+	return u->nnets == 0 || nets_have(c, u->nets_off, u->nnets, family, addr);
+}
+
+bool
+cfg_net_proxies(const struct cfg *c, u8 family, const u8 *addr)
+{
+	return nets_have(c, c->r->margay.proxy_nets_off, c->r->margay.nproxy_nets, family, addr);
 }

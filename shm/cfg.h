@@ -35,6 +35,8 @@ struct cfg_margay {
 #include "tbl/options.def"
 	/* computed */
 	u32 nworkers; /* workers, resolved */
+	u32 nproxy_nets; /* proxy_protocol_networks */
+	u32 proxy_nets_off; /* struct cfg_net[nproxy_nets] */
 	u32 pad;
 	struct cfg_pem pem;
 	struct cfg_secret tls_ticket; /* hex digits: what the keys of session tickets are made from */
@@ -168,4 +170,6 @@ const struct cfg_user *cfg_user_find(const struct cfg *c, const char *name, size
 /* Is the address (family 4, 6, 1; addr in network order) inside one of the user's networks? None: yes.
  * An IPv4 address mapped into IPv6 (::ffff:a.b.c.d, from a dual-stack listener) counts as IPv4. */
 bool cfg_net_allows(const struct cfg *c, const struct cfg_user *u, u8 family, const u8 *addr);
+/* The same for networks whose PROXY headers are taken; none: no. */
+bool cfg_net_proxies(const struct cfg *c, u8 family, const u8 *addr);
 #endif

@@ -645,13 +645,17 @@ sess_run_resumed(struct worker *w)
 }
 
 static bool
-packet_limits(struct sess *s, size_t body)
+packet_limits(struct sess *s, const u8 *p, const u8 *end, size_t body)
 {
 	if (s->state == SESS_LOGIN || s->state == SESS_SWITCH) {
 		if (body <= 65536) /* user, password, database, attributes: the server's own limit is 64 KiB */
 			return true;
+		const char *why = peer_stray_header(s, p, end);
+
 		STAT_ADD(s->w->stat->bad_packets, 1);
-		sess_close(s, "handshake response too long");
+		if (why != NULL)
+			log_limited(LOG_WARN_, "client %s: %s", s->addr_text, why);
+		sess_close(s, why != NULL ? why : "handshake response too long");
 		return false;
 	}
 	return body <= s->w->cfg.r->margay.max_packet_size;
@@ -717,6 +721,8 @@ bad_packet(struct sess *s, int code, const char *why)
 static void
 sess_data(struct sess *s, u8 **p, u8 *end)
 {
+	if (unlikely(s->proxy_may) && !peer_header(s, p, end))
+		return;
 	while (*p < end && s->state <= SESS_READY && list_empty(&s->resume_node) && !s->conn.switching) {
 		bool whole, bad;
 		size_t body, len = statement_length(*p, end, s->state == SESS_READY && conn_is_zip(&s->conn), &whole, &bad, &body);
@@ -727,7 +733,7 @@ sess_data(struct sess *s, u8 **p, u8 *end)
 			bad_packet(s, ERR_SEQ, "packets out of order");
 			return;
 		}
-		if (!packet_limits(s, body)) {
+		if (!packet_limits(s, pkt, end, body)) {
 			if (s->state == SESS_READY)
 				refuse_long(s, p, end, body);
 			break;

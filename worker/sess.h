@@ -109,6 +109,8 @@ struct sess {
 	u32 kind;               /* listener: 4, 6, 1 */
 	u64 addr_hash;
 	u8 addr_family;
+	bool proxy_may;         /* nothing was read yet, and a PROXY header may come */
+	bool addr_later;        /* max_clients_per_address is looked at when it is known who it is */
 	u8 addr[16];
 	char addr_text[56];
 	u8 scramble[20];
@@ -235,6 +237,15 @@ void login_uncount(struct worker *w, u32 user_id); /* one session less of that u
 /* The login, or the COM_CHANGE_USER, is refused: the session ends, or is who it was. */
 void login_refuse(struct sess *s, int code, const char *fmt, ...) PRINTF(3, 4);
 bool login_unsafe_collation(u8 id);
+
+/* sess_peer.c: where the client comes from */
+void peer_of_socket(struct sess *s);
+/* The first bytes of a client that may begin with a PROXY header. False: more of them must come, or the session is closed. */
+bool peer_header(struct sess *s, u8 **p, u8 *end);
+/* Why bytes that no login begins with are none, for the log; NULL: no idea. */
+const char *peer_stray_header(const struct sess *s, const u8 *p, const u8 *end);
+/* The host that errors name. */
+void peer_host(const struct sess *s, char *buf, size_t size);
 
 /* sess_auth.c: ends in login_admit, or in an error and the end of the session. token: what came with the handshake
  * response or COM_CHANGE_USER for `plugin` (len 0: mysql_native_password). */

@@ -14,13 +14,10 @@ denied(struct sess *s, bool with_password)
 	STAT_ADD(w->stat->logins_failed, 1);
 	log_limited(LOG_WARN_, "login refused: user %s from %s (using password: %s)", s->user, s->addr_text,
 	    with_password ? "YES" : "NO");
-	char host[56];
-	str_copy(host, sizeof host, s->addr_text);
-	char *colon = strrchr(host, ':');
-	if (colon != NULL)
-		*colon = '\0';
-	login_refuse(s, ERR_ACCESS, "Access denied for user '%s'@'%s' (using password: %s)",
-	    s->user, s->addr_family == 1 ? "localhost" : host, with_password ? "YES" : "NO");
+	char host[sizeof s->addr_text];
+	peer_host(s, host, sizeof host);
+	login_refuse(s, ERR_ACCESS, "Access denied for user '%s'@'%s' (using password: %s)", s->user, host,
+	    with_password ? "YES" : "NO");
 }
 
 /* Checks the answer to the scramble; learns SHA1(password), which logs in at the servers. */

@@ -1,10 +1,7 @@
 /* worker/sess_login.c: greeting, handshake response, and the limits that a client must pass. Runs in a worker.
  */
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <sys/socket.h>
 #include <xxhash.h>
 #include "base/str.h"
 #include "proto/auth.h"
@@ -13,37 +10,6 @@
 
 /* Before any server was seen and if server_version is not set. */
 #define VERSION_UNKNOWN "10.11.0-MariaDB"
-
-static void
-peer_address(struct sess *s)
-{
-	struct sockaddr_storage ss;
-	socklen_t len = sizeof ss;
-	char ip[INET6_ADDRSTRLEN] = "?";
-	u32 port = 0;
-
-	s->addr_family = 1;
-	str_copy(s->addr_text, sizeof s->addr_text, "unix");
-	if (getpeername(s->conn.io.fd, (struct sockaddr *)&ss, &len) != 0)
-		return;
-	if (ss.ss_family == AF_INET) {
-		const struct sockaddr_in *a = (const struct sockaddr_in *)(const void *)&ss;
-
-		s->addr_family = 4;
-		memcpy(s->addr, &a->sin_addr, 4);
-		inet_ntop(AF_INET, &a->sin_addr, ip, sizeof ip);
-		port = ntohs(a->sin_port);
-		snprintf(s->addr_text, sizeof s->addr_text, "%s:%u", ip, port);
-	} else if (ss.ss_family == AF_INET6) {
-		const struct sockaddr_in6 *a = (const struct sockaddr_in6 *)(const void *)&ss;
-
-		s->addr_family = 6;
-		memcpy(s->addr, &a->sin6_addr, 16);
-		inet_ntop(AF_INET6, &a->sin6_addr, ip, sizeof ip);
-		port = ntohs(a->sin6_port);
-		snprintf(s->addr_text, sizeof s->addr_text, "[%s]:%u", ip, port);
-	}
-}
 
 /* What clients are greeted with: the option, or the least version of the servers seen. Compares the numbers
  * before the first character that is neither digit nor dot. */
@@ -198,6 +164,7 @@ count_address(struct sess *s)
 	struct worker *w = s->w;
 	u64 limit = w->cfg.r->margay.max_clients_per_address;
 
+	s->addr_later = false;
 	if (s->addr_family == 1)
 		return true;
 	s->addr_hash = XXH3_64bits(s->addr, sizeof s->addr) | 1;
@@ -209,7 +176,7 @@ count_address(struct sess *s)
 	if (limit == 0 || addr_count_all(w, s->addr_hash) <= limit)
 		return true;
 	STAT_ADD(w->stat->refused_limit, 1);
-	sess_error_close(s, 0, ERR_ADDR_LIMIT, "%s has max_clients_per_address = %llu", s->addr_text,
+	sess_error_close(s, s->next_seq, ERR_ADDR_LIMIT, "%s has max_clients_per_address = %llu", s->addr_text,
 	    (unsigned long long)limit);
 	return false;
 }
@@ -245,7 +212,8 @@ login_greet(struct sess *s)
 	char version[80];
 	struct wr wr = wr_init(buf, sizeof buf);
 
-	peer_address(s);
+	peer_of_socket(s);
+	s->proxy_may = s->addr_later = cfg_net_proxies(&w->cfg, s->addr_family, s->addr);
 	sess_record(s);
 	u64 all = worker_clients_all(w), max = w->cfg.r->margay.max_clients;
 	if (all > max) {
@@ -253,7 +221,7 @@ login_greet(struct sess *s)
 		sess_error_close(s, 0, ERR_TOO_MANY, "max_clients = %llu", (unsigned long long)max);
 		return;
 	}
-	if (!count_address(s))
+	if (!s->addr_later && !count_address(s))
 		return;
 	if (auth_scramble_new(s->scramble) != 0) {
 		sess_error_close(s, 0, ERR_SYSTEM, "no random numbers");
@@ -492,7 +460,7 @@ login_response(struct sess *s, const u8 *body, size_t len)
 		ssl_request(s);
 		return;
 	}
-	if (!login_transport(s))
+	if (!login_transport(s) || (s->addr_later && !count_address(s)))
 		return;
 	s->caps = r.caps & ~CAP_SSL;
 	s->mcaps = (u8)(r.mariadb_caps & mcaps_offered(s->w));

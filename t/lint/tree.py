@@ -28,6 +28,7 @@ THIRD = [
 PURE = {"proto", "parser", "router", "exec"}
 IMPURE = re.compile(r"(base/clock\.h|sys/socket\.h|netinet/.*|arpa/.*|sys/(epoll|mman|stat|time)\.h|unistd\.h|"
                     r"fcntl\.h|time\.h|poll\.h)$")
+PURE_BUT = ("proto/proxyproto.c", "arpa/inet.h")  # for inet_pton, which takes and gives memory
 MAX_FILE, MAX_FUNCTION = 1000, 120
 # Spelled in two halves, so that this file does not contain them.
 WORDS = ["TO" + "DO", "FIX" + "ME", "X" + "XX:", "/wo" + "rk/", "PRIVATE" + " KEY", "HA" + "CK:"]
@@ -99,7 +100,7 @@ def rule_pure():
     for p, text in CODE.items():
         if p.split("/")[0] in PURE:
             for inc in includes(text):
-                if IMPURE.match(inc):
+                if IMPURE.match(inc) and (p, inc) != PURE_BUT:
                     yield "%s includes %s: %s/ is pure" % (p, inc, p.split("/")[0])
 
 

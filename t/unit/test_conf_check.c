@@ -60,6 +60,7 @@ Test(check, margay_values)
 		    "server_version = MariaDB\n"                              /* 9 */
 		    "respawn_min = 1m\n"                                      /* 10 */
 		    "max_clients = 0\n"                                       /* 11 */
+		    "proxy_protocol_networks = 10.0.0.1/8\n"                  /* 12 */
 		    GOOD,
 		    "D/margay.conf:2: error: listen: localhost:3306: an address in numbers is "
 		    "needed here, such as "
@@ -78,7 +79,9 @@ Test(check, margay_values)
 		    "D/margay.conf:9: error: server_version: begins with three numbers, such as "
 		    "10.11.6-MariaDB\n"
 		    "D/margay.conf:10: error: respawn_min is larger than respawn_max\n"
-		    "D/margay.conf:11: error: max_clients: out of bounds: 1 to 1000000\n");
+		    "D/margay.conf:11: error: max_clients: out of bounds: 1 to 1000000\n"
+		    "D/margay.conf:12: error: proxy_protocol_networks: 10.0.0.1/8: bits are set behind the prefix: a single "
+		    "address has none or the longest, a network zeros\n");
 }
 
 Test(check, margay_values_2)

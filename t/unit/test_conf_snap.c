@@ -46,6 +46,7 @@ Test(snap, whole)
 	test_file(
 	    &t, "margay.conf",
 	    "[margay]\nmax_clients = 100\nmax_workers = 4\nmax_servers = 8\n"
+	    "proxy_protocol_networks = 10.1.0.0/16, ::1\n"
 	    "[server zz]\naddress = a:1\nweight = 0\n"
 	    "[server aa]\naddress = a:2\n"
 	    "[server mm]\naddress = /run/m.sock\nmax_connections = 20\n"
@@ -96,6 +97,9 @@ Test(snap, whole)
 	cr_expect(cfg_net_allows(c, u, 4, ten));
 	cr_expect(cfg_net_allows(c, u, 1, ten));
 	cr_expect(!cfg_net_allows(c, u, 4, eleven));
+	cr_expect(cfg_net_proxies(c, 4, ten));
+	cr_expect(!cfg_net_proxies(c, 4, eleven));
+	cr_expect(!cfg_net_proxies(c, 1, ten));
 	u = cfg_user_find(c, "ann", 3);
 	cr_assert_not_null(u);
 	cr_expect_eq(u->max_connections, 9);

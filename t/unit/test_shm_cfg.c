@@ -108,6 +108,9 @@ build(void)
 	root->caps = (struct shm_caps){.max_servers = 4, .max_workers = 2, .max_users = 8, .max_sessions = 9,
 	    .max_cells = 16};
 	root->margay.nworkers = 2;
+	root->margay.nproxy_nets = 1;
+	root->margay.proxy_nets_off = room(sizeof(struct cfg_net));
+	*(struct cfg_net *)(void *)(blob + root->margay.proxy_nets_off) = (struct cfg_net){.family = 4, .prefix = 8, .addr = {10}};
 	root->margay.listen = list("127.0.0.1:3306", "/run/m.sock");
 	root->margay.runtime_dir = text("/run/margay");
 	root->margay.log_level = 2;
@@ -270,6 +273,8 @@ walk(const struct cfg *c)
 
 #define OPT_MARGAY(type, name, def, min, max, reload, extra, summary, prose) WALK_##type(m, name, extra)
 #include "tbl/options.def"
+	visit(cfg_at(c, m->proxy_nets_off), m->nproxy_nets * sizeof(struct cfg_net), c->r, c->size);
+	visited += cfg_net_proxies(c, 4, (const u8 *)"\x0a\1\2\3");
 	walk_servers(c);
 	walk_clusters(c);
 	walk_users(c);
