@@ -3,12 +3,18 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 #include "base/str.h"
 #include "worker/sess.h"
+
+/* Blocks from this size on are mapped each by itself and go back at once. Left alone, glibc raises its threshold to the
+ * largest block ever freed, up to 32 MiB, and keeps twice as much: one client's long packet would stay with the worker for
+ * good. Buffers of the busy path are smaller. */
+#define MALLOC_MAPPED (256 * 1024)
 
 static struct worker *the_worker; /* for the panic context alone */
 
@@ -152,6 +158,8 @@ main(int argc, char **argv)
 		return EXIT_USAGE_;
 	}
 	log_init("worker", (int)slot, 2);
+	mallopt(M_MMAP_THRESHOLD, MALLOC_MAPPED);
+	mallopt(M_TRIM_THRESHOLD, MALLOC_MAPPED);
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGINT, SIG_IGN); /* a terminal's Ctrl-C is for the master, which then stops us */
 	signal(SIGHUP, SIG_IGN);
