@@ -233,10 +233,23 @@ pkt_colcount_write(struct wr *w, u8 seq, u64 n)
 }
 
 void
+pkt_colcount_cached_write(struct wr *w, u8 seq, u64 n, bool follow)
+{
+	size_t at = wr_pkt_begin(w);
+
+	wr_lenenc(w, n);
+	wr_u8(w, follow);
+	wr_pkt_end(w, at, seq);
+}
+
+void
 rset_begin(struct rset *rs, struct wr *w, u8 seq, u32 caps, u32 mcaps, u16 status, u64 ncols)
 {
 	*rs = (struct rset){.w = w, .caps = caps, .mcaps = mcaps, .status = status, .seq = seq};
-	pkt_colcount_write(w, rs->seq++, ncols);
+	if (mcaps & MCAP_CACHE_METADATA)
+		pkt_colcount_cached_write(w, rs->seq++, ncols, true);
+	else
+		pkt_colcount_write(w, rs->seq++, ncols);
 }
 
 void

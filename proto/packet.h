@@ -61,6 +61,8 @@ MUST_CHECK int track_next(struct rd *r, struct track_item *it_r);
 void pkt_column_write(struct wr *w, u8 seq, const char *name, u8 type, u16 charset, u32 length,
 		      u16 flags, u8 decimals);
 void pkt_colcount_write(struct wr *w, u8 seq, u64 n);
+/* For a client that has negotiated MCAP_CACHE_METADATA. follow: the definitions come behind it. */
+void pkt_colcount_cached_write(struct wr *w, u8 seq, u64 n, bool follow);
 
 /* Builder of a text result set that is answered here: begin, n times column, columns_end, rows,
  * end. Numbers the packets and sends EOF or OK as the client's caps ask. As everywhere, an overflow

@@ -109,6 +109,8 @@ first_packet(struct reply *r, u8 **p, u8 *at, u32 len)
 	r->cols_left = (u32)n;
 	r->rows = 0;
 	r->state = ST_COLS;
+	if (unlikely(r->metadata))
+		return take_control(r, p, at, len, REPLY_COLUMNS, false);
 	*p = at + PKT_HDR + len;
 	return REPLY_MORE;
 }
@@ -159,6 +161,18 @@ pass_body(struct reply *r, u8 **p, u8 *end)
 	return r->body_left == 0;
 }
 
+static enum reply_ev
+after_definitions(struct reply *r)
+{
+	if (r->want_eof) {
+		enum reply_ev ev = put_eof(r);
+
+		r->last = r->state == ST_END;
+		return ev;
+	}
+	return r->state == ST_END ? REPLY_END : REPLY_MORE;
+}
+
 /* The packet that was under way has ended: account for it. REPLY_MORE to go on. */
 static enum reply_ev
 packet_passed(struct reply *r)
@@ -172,15 +186,14 @@ packet_passed(struct reply *r)
 		r->rows++;
 		return REPLY_MORE;
 	}
-	if (!definition_done(r))
-		return REPLY_MORE;
-	if (r->want_eof) {
-		enum reply_ev ev = put_eof(r);
+	bool kind_done = definition_done(r);
 
-		r->last = r->state == ST_END;
-		return ev;
+	if (unlikely(r->metadata) && (kind_done || r->state == ST_AFTER_COLS)) {
+		r->defs_told = kind_done;
+		r->last = false;
+		return REPLY_DEFS;
 	}
-	return r->state == ST_END ? REPLY_END : REPLY_MORE;
+	return kind_done ? after_definitions(r) : REPLY_MORE;
 }
 
 /* Looks at the packet that begins at *p; needs its header and, for control packets, all of it. Returns
@@ -251,6 +264,14 @@ reply_next(struct reply *r, u8 **p, u8 *end, u8 **pass_end)
 {
 	enum reply_ev ev;
 
+	if (unlikely(r->defs_told)) {
+		r->defs_told = false;
+		ev = after_definitions(r);
+		if (ev != REPLY_MORE) {
+			*pass_end = *p;
+			return ev;
+		}
+	}
 	for (;;) {
 		bool in_packet = r->body_left > 0;
 

@@ -27,6 +27,8 @@ enum reply_ev {
 	REPLY_PREPARED, /* r->pkt is COM_STMT_PREPARE_OK; r->last if no definitions follow */
 	REPLY_END,      /* the reply ended with the bytes passed */
 	REPLY_INFILE,   /* r->pkt asks for a local file */
+	REPLY_COLUMNS,  /* metadata: r->pkt has the number of columns, r->cols_left; definitions follow */
+	REPLY_DEFS,     /* metadata: the definitions of one kind have ended with the bytes passed */
 	REPLY_BAD,      /* not the protocol */
 };
 
@@ -34,6 +36,8 @@ struct reply {
 	u8 kind, state;
 	bool want_eof;
 	bool last;          /* the event's packet ends the reply */
+	bool metadata;      /* REPLY_COLUMNS and REPLY_DEFS are asked for; set after reply_init */
+	bool defs_told;     /* REPLY_DEFS was given: what belongs behind them comes next */
 	bool row_cont;      /* the packet under way continues one of PKT_MAX_BODY bytes */
 	bool any_seq;       /* the server numbers its packets otherwise (compression): they are numbered here */
 	bool binary_cursor; /* COM_STMT_EXECUTE that asked for a cursor */
@@ -54,9 +58,9 @@ void reply_init(struct reply *r, enum reply_kind kind, bool want_eof, bool curso
 /* Goes on at *p (end excluded). On return [start, *pass_end) may be sent on as it is, start being *p at entry.
  * MORE: *p is where the caller continues with more bytes: [*p, end) must be kept and given again, in front
  *   of what comes next (less than one control packet).
- * OK, ERR, PREPARED, INFILE: r->pkt, r->pkt_len (its sequence id is already the client's); *pass_end is where it
+ * OK, ERR, PREPARED, INFILE, COLUMNS: r->pkt, r->pkt_len (its sequence id is already the client's); *pass_end is where it
  *   begins and *p is behind it.
- * EOF: *p == *pass_end: call again for what follows.
+ * EOF, DEFS: *p == *pass_end: call again for what follows. After DEFS the caller may take definitions out, by seq_add.
  * The buffer is written to: sequence ids are changed in place. */
 enum reply_ev reply_next(struct reply *r, u8 **p, u8 *end, u8 **pass_end);
 /* Behind a REPLY_EOF that is not the last, at most REPLY_PEEK packets from p: the status flags with which the result under way

@@ -519,6 +519,8 @@ own_reply(struct bconn *b, u8 **p, u8 *end)
 		return true;
 	case REPLY_EOF:
 	case REPLY_INFILE:
+	case REPLY_COLUMNS:
+	case REPLY_DEFS:
 	case REPLY_BAD:
 		break;
 	}

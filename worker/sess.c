@@ -580,6 +580,8 @@ sess_cmd_clear(struct sess *s)
 		free(s->cmd.buf);
 	}
 	istr_put(&s->w->in, s->cmd.text);
+	if (unlikely(s->meta != NULL))
+		meta_drop(s);
 	s->parked = false;
 	hold_end(s);
 	memset(&s->cmd, 0, sizeof s->cmd);

@@ -19,6 +19,7 @@ struct ps {
 	u8 *types;             /* last bound by the client, 2 * nparams; NULL: none */
 	bool long_data;        /* COM_STMT_SEND_LONG_DATA on the kept connection */
 	bool cursor;           /* open on the kept connection */
+	u64 meta;              /* of the column definitions that a client with MCAP_CACHE_METADATA was told last; 0: none */
 	bool data_lost;        /* a piece of long data could not be sent: it must not be executed without */
 };
 /* Bodies up to what depends on the parameters: command, id, flags, iterations. */
@@ -36,7 +37,7 @@ struct ps {
 	    CAP_PLUGIN_AUTH_LENENC | CAP_SESSION_TRACK | CAP_DEPRECATE_EOF)
 
 /* ... and of MariaDB's extended ones (proto/handshake.h), as far as the servers have them. */
-#define MCAPS_CLIENT (MCAP_STMT_BULK | MCAP_EXTENDED_METADATA)
+#define MCAPS_CLIENT (MCAP_STMT_BULK | MCAP_EXTENDED_METADATA | MCAP_CACHE_METADATA)
 
 #define CMD_RETRIES 64 /* tries of one statement */
 #define INFO_LEN 128
@@ -88,6 +89,7 @@ struct cmd {
 	u16 warnings;
 	u64 affected;
 	struct istr *text;     /* COM_STMT_PREPARE */
+	u8 results;            /* MCAP_CACHE_METADATA: result sets so far, no more than 2 are counted */
 	char last_error[160];  /* what the last server tried had to say */
 };
 
@@ -190,6 +192,7 @@ struct sess {
 	u32 ps_n, ps_cap;
 	u32 ps_last;            /* id of the one prepared last, 0: it failed, or was closed */
 	u32 ncursors, nlong_data; /* statements with such */
+	struct meta *meta;      /* definitions of the reply under way, for who caches them; else NULL */
 	struct trace *trace;    /* SET margay_trace; NULL: off */
 	char info[INFO_LEN];
 };
@@ -328,6 +331,20 @@ void ps_mark(struct sess *s, struct ps *p, bool cursor, bool long_data);
 int ps_execute_check(struct sess *s, struct ps *ps, const u8 *body, size_t len);
 /* Sends the session's COM_STMT_* with the connection's own id, with types if this connection has not seen them. */
 bool ps_execute_send(struct sess *s, struct bconn *b);
+
+/* sess_meta.c */
+struct meta {
+	u8 seq;     /* of the packet with the number of columns, as the client counts */
+	u32 ncols;
+	bool held;  /* the client has not got them yet; else they are on their way, and this is a copy */
+	size_t len, cap;
+	u8 p[];     /* packets */
+};
+/* Definitions begin. False: out of memory. */
+bool meta_begin(struct sess *s, u8 seq, u32 ncols, bool held);
+bool meta_add(struct sess *s, const u8 *p, size_t len); /* false: too long, or out of memory; what was there is kept */
+u64 meta_hash(const struct sess *s);                    /* of all definitions so far; never 0 */
+void meta_drop(struct sess *s);
 
 /* sess_reply.c */
 void sess_on_reply(struct sess *s, struct bconn *b, u8 **p, u8 *end);

@@ -378,6 +378,10 @@ cmd_send_now(struct sess *s, struct bconn *b)
 	} u = {s->cmd.p};
 	struct iovec iov = {u.v, s->cmd.len};
 
+	if (unlikely(s->meta != NULL)) {
+		meta_drop(s); /* of a connection that was lost */
+		s->cmd.results = 0;
+	}
 	keep_request(s, b);
 	count_sent(s, b);
 	b->stmt_started = ev_now(&s->w->loop);
@@ -403,6 +407,7 @@ cmd_send_now(struct sess *s, struct bconn *b)
 	reply_init(&b->reply, cmd_reply_kind(s->cmd.com), (s->caps & CAP_DEPRECATE_EOF) == 0,
 	    s->cmd.com == COM_STMT_EXECUTE);
 	b->reply.any_seq = b->zip != ZIP_OFF;
+	b->reply.metadata = (s->mcaps & MCAP_CACHE_METADATA) != 0;
 	b->reply.next_seq = (u8)(sent_seq(s) + 1);
 	b->reply.seq_add = (u8)(s->cmd.last_seq - sent_seq(s));
 	b->reply_open = true;

@@ -192,7 +192,7 @@ caps_offered(const struct sess *s)
 	    (zip == CFG_ZIP_ZSTD || zip == CFG_ZIP_ANY ? CAP_ZSTD : 0);
 }
 
-/* What the oldest of the servers has too (mariadb.com/kb/en/connection/, result-set-packets/: since 10.2 and 10.5.2). */
+/* What the oldest of the servers has too (mariadb.com/kb/en/connection/, result-set-packets/: since 10.2, 10.5.2 and 10.6). */
 static u32
 mcaps_offered(struct worker *w)
 {
@@ -200,8 +200,10 @@ mcaps_offered(struct worker *w)
 
 	if (strstr(least, "MariaDB") == NULL || (conf[0] != '\0' && strstr(conf, "MariaDB") == NULL))
 		return 0;
-	return (version_number(least) >= 10002000 ? MCAP_STMT_BULK : 0) |
-	    (version_number(least) >= 10005002 ? MCAP_EXTENDED_METADATA : 0);
+	u64 n = version_number(least);
+
+	return (n >= 10002000 ? MCAP_STMT_BULK : 0) | (n >= 10005002 ? MCAP_EXTENDED_METADATA : 0) |
+	    (n >= 10006000 ? MCAP_CACHE_METADATA : 0);
 }
 
 void

@@ -490,7 +490,99 @@ on_prepared(struct sess *s, struct bconn *b, struct out *o)
 		return false;
 	s->cmd.warnings = ok.warnings;
 	wr32(r->pkt + PKT_HDR + 1, id);
+	if (r->metadata && ok.ncols > 0 && !meta_begin(s, 0, ok.ncols, false))
+		return false;
 	return out_add(s, o, r->pkt, r->pkt_len);
+}
+
+/* ---- clients that cache column definitions ---- */
+
+static bool
+put_columns(struct sess *s, struct out *o, u8 seq, u32 ncols, bool follow)
+{
+	bool room = true;
+	struct wr w = out_room(s, o, &room);
+
+	pkt_colcount_cached_write(&w, seq, ncols, follow);
+	return room && out_made(s, o, &w);
+}
+
+/* A result set begins. What it consists of may be left out of the first of an execution; results of routines are always
+ * told in full, as 10.11 does. */
+static bool
+on_columns(struct sess *s, struct bconn *b, struct out *o)
+{
+	const struct reply *r = &b->reply;
+	struct ps *ps = s->cmd.ps;
+
+	if (s->cmd.results < 2)
+		s->cmd.results++;
+	if (ps == NULL || s->cmd.st.kind == STMT_CALL || s->cmd.results > 1) {
+		if (ps != NULL)
+			ps->meta = 0;
+		return put_columns(s, o, r->pkt[3], r->cols_left, true);
+	}
+	return meta_begin(s, r->pkt[3], r->cols_left, true);
+}
+
+/* What is held goes out behind the number of columns. */
+static bool
+put_held(struct sess *s, struct out *o)
+{
+	struct meta *m = s->meta;
+	bool ok = put_columns(s, o, m->seq, m->ncols, true) && out_add(s, o, m->p, m->len) && out_flush(s, o);
+
+	meta_drop(s);
+	return ok;
+}
+
+/* Definitions as they come in. */
+static bool
+take_definitions(struct sess *s, struct out *o, u8 *p, size_t len)
+{
+	bool held = s->meta->held;
+
+	if (meta_add(s, p, len))
+		return held || out_add(s, o, p, len);
+	/* too many to hold: told in full, this time and the next */
+	if (s->cmd.ps != NULL)
+		s->cmd.ps->meta = 0;
+	if (held && !put_held(s, o))
+		return false;
+	meta_drop(s);
+	return out_add(s, o, p, len);
+}
+
+/* All definitions of a kind are there. */
+static bool
+on_definitions(struct sess *s, struct bconn *b, struct out *o)
+{
+	struct meta *m = s->meta;
+
+	if (m == NULL)
+		return true;
+	if (!m->held) { /* of PREPARE: parameters, then columns */
+		if (b->reply.cols_left > 0) {
+			m->len = 0;
+			return true;
+		}
+		struct ps *ps = ps_get(s, s->ps_last);
+
+		if (ps != NULL)
+			ps->meta = meta_hash(s);
+		meta_drop(s);
+		return true;
+	}
+	u64 hash = meta_hash(s);
+
+	if (s->cmd.ps->meta != hash) {
+		s->cmd.ps->meta = hash;
+		return put_held(s, o);
+	}
+	b->reply.seq_add = (u8)(b->reply.seq_add - m->ncols);
+	bool ok = put_columns(s, o, m->seq, m->ncols, false);
+	meta_drop(s);
+	return ok;
 }
 
 static void
@@ -560,7 +652,9 @@ sess_on_reply(struct sess *s, struct bconn *b, u8 **p, u8 *end)
 		u8 *start = *p, *pass;
 		enum reply_ev ev = reply_next(&b->reply, p, end, &pass);
 
-		if (pass > start && !s->cmd.login)
+		if (unlikely(s->meta != NULL))
+			ok = take_definitions(s, &o, start, (size_t)(pass - start));
+		else if (pass > start && !s->cmd.login)
 			ok = out_add(s, &o, start, (size_t)(pass - start));
 		switch (ev) {
 		case REPLY_MORE:
@@ -601,6 +695,12 @@ sess_on_reply(struct sess *s, struct bconn *b, u8 **p, u8 *end)
 				break;
 			infile_begin(s, b);
 			return;
+		case REPLY_COLUMNS:
+			ok = ok && on_columns(s, b, &o);
+			break;
+		case REPLY_DEFS:
+			ok = ok && on_definitions(s, b, &o);
+			break;
 		case REPLY_BAD:
 			ok = false;
 			break;

@@ -1,4 +1,5 @@
-"""What clients are told about columns: MariaDB's extended metadata, for those who ask for it and nobody else."""
+"""What clients are told about columns: MariaDB's extended metadata, for those who ask for it and nobody else; definitions
+that a client has already, and may be left out."""
 from margaytest import *
 from raw import *
 
@@ -72,10 +73,108 @@ def test_after_change_of_user():
 
 def test_server_version_of_mysql():
     """Who is told that this is MySQL, or an old MariaDB, is not offered what they have not."""
-    for version, want in (("8.0.30", 0), ("10.4.9-MariaDB", MCAP_BULK | MCAP_EXTENDED)):
+    for version, want in (("8.0.30", 0), ("10.4.9-MariaDB", MCAP_BULK | MCAP_EXTENDED | MCAP_CACHE)):
         n = Margay(db, margay={"server_version": version}, name="other")
         eq(Raw(n.port, *APP).mcaps_offered, want, version)
         n.stop()
+
+
+CACHING = [{"mcaps": x | MCAP_CACHE, "caps_on": e | CAP_MULTI_STATEMENTS | CAP_MULTI_RESULTS} for x in (0, MCAP_EXTENDED)
+           for e in (0, CAP_DEPRECATE_EOF)]
+OFTEN = ["SELECT a, b FROM cm", "SELECT * FROM cm", "CALL pc()", "SHOW TABLES LIKE 'cm'", "SHOW COLUMNS FROM cm", "DESCRIBE cm", "SELECT 1",
+         "INSERT INTO cm (a) VALUES (4) RETURNING a", "SHOW CREATE TABLE cm", "SELECT @u", "EXPLAIN SELECT * FROM cm", "SHOW WARNINGS",
+         "SELECT a FROM cm WHERE a < (SELECT 1 UNION SELECT 2)", "DELETE FROM cm WHERE a = 4", "SELECT JSON_ARRAY(a) FROM cm", "CHECKSUM TABLE cm",
+         "SELECT %s FROM cm" % ", ".join("a AS a_rather_long_name_of_a_column_%d" % i for i in range(300))]
+
+
+TOLD_AGAIN = ["after ALTER TABLE cm ADD d INT, time 0"]  # by the server, which has prepared it anew: the same (doc/PROTOCOL)
+
+
+def told(packets):
+    """Does the reply to an execution tell its columns? Then the packet with their number ends in 1."""
+    return packets[0][1][:1] != b"\0" and packets[0][1][-1] == 1
+
+
+def caching_steps(c, fresh=True):
+    out = []
+
+    def do(name, *commands):
+        out.append((name, without_early_flags(c.exchange(*commands))))
+    q = lambda sql: b"\x03" + sql.encode()
+    fresh and c.exchange(q("CREATE OR REPLACE TABLE cm (a INT, b VARCHAR(10), c DECIMAL(5,2))"), q("INSERT INTO cm VALUES (1, 'x', 2)"),
+                         q("CREATE OR REPLACE PROCEDURE pc() SELECT * FROM cm"))
+    do("text", q("SELECT a, b FROM cm"), q("SELECT 1; SELECT 2"), q("CALL pc()"), b"\x04cm\0")
+    for sql in OFTEN:
+        s = c.prepared(sql)
+        for n in range(3):
+            do("%s, time %d" % (sql[:60], n), execute(s))
+        c.exchange(b"\x19" + struct.pack("<I", s))
+    s, i = c.prepared("SELECT a, b FROM cm"), c.prepared("SELECT a FROM cm")
+    for sql in ("SET NAMES latin1", "SET NAMES utf8mb4", "ALTER TABLE cm ADD d INT", "ALTER TABLE cm MODIFY b VARCHAR(20)", "ALTER TABLE cm MODIFY a BIGINT",
+                "FLUSH TABLES", "SET @u = 1"):
+        c.exchange(q(sql))
+        for n in range(2):
+            do("after %s, time %d" % (sql, n), execute(s))
+    do("a cursor", execute(s, flags=1), b"\x1c" + struct.pack("<II", s, 1), b"\x1c" + struct.pack("<II", s, 9))
+    do("a cursor again", execute(s, flags=1), b"\x1a" + struct.pack("<I", s))
+    do("without", execute(s), execute(i))
+    p = c.prepared("SELECT ?")
+    for t, v in ((LONGLONG, b"\1" * 8), (LONGLONG, b"\2" * 8), (STRING, b"\1a"), (STRING, b"\2ab"), (STRING, b"\2cd")):
+        do("? as %d" % t, execute(p, [(t, v)]))
+    u = c.prepared("SELECT @u")
+    for v in ("1", "2", "'x'", "'y'", "NULL"):
+        c.exchange(q("SET @u = " + v))
+        do("@u = " + v, execute(u), execute(u))
+    do("errors", execute(c.prepared("SELECT (SELECT 1 UNION SELECT 2)")), execute(c.prepared("SELECT a, (SELECT 1 UNION SELECT 2) FROM cm")))
+    do("id -1", b"\x16SELECT b FROM cm", execute(0xffffffff), execute(0xffffffff))
+    return out
+
+
+def plain(steps):
+    """Ids of statements are each side's own."""
+    return [(name, [(q, b"ID" if len(b) == 12 and q == 1 and b[:1] == b"\0" else b) for q, b in ps]) for name, ps in steps]
+
+
+def test_cached_metadata():
+    """Packet by packet what 10.11 sends."""
+    left_out = 0
+    for kw in CACHING:
+        want = plain(caching_steps(Raw(db[0].port, *APP, **kw)))
+        db[1].catch_up()
+        got = plain(caching_steps(Raw(m.port, *APP, **kw)))
+        for w, g in zip(want, got):
+            if w[0] in TOLD_AGAIN:
+                eq((told(w[1]), told(g[1]), w[1][-2:][0][1]), (True, False, g[1][-2:][0][1]), w[0])
+                continue
+            eq(g[1], w[1], "%s %s" % (w[0], kw))
+        left_out += sum(len(ps[0][1]) < 4 and ps[0][1][-1] == 0 for _, ps in got)
+        eq(Raw(m.port, *APP, **kw).mcaps_offered & MCAP_CACHE, MCAP_CACHE)
+    note("%d replies without definitions" % left_out)
+
+
+def test_cached_metadata_over_shared_connections():
+    """What a client was told counts, not what its connection has told others, nor that the statement is prepared anew."""
+    db[0].sql("USE shop", "CREATE OR REPLACE TABLE cs (a INT, b VARCHAR(10))", "INSERT INTO cs VALUES (1, 'x')")
+    db[1].catch_up()
+    n = Margay(db, server={"pool_size": 4, "max_prepared": 1}, name="shared")
+    kw = CACHING[0]
+    one, two, plain_one = Raw(n.port, *APP, **kw), Raw(n.port, *APP, **kw), Raw(n.port, *APP)
+    sql = "SELECT a, b FROM cs"
+    a, b, p = one.prepared(sql), two.prepared(sql), plain_one.prepared(sql)
+    others = [two.prepared("SELECT %d" % i) for i in range(3)]
+    for i in range(5):
+        ok(not told(one.exchange(execute(a))), i)
+        eq(two.exchange(execute(others[i % 3]))[0][1], b"\1\0")
+        ok(not told(two.exchange(execute(b))), i)
+        eq(len(plain_one.exchange(execute(p))), 6, "definitions for who does not cache them")
+        for x in (one, two):
+            x.exchange(b"\x03BEGIN", b"\x03COMMIT")
+    ok(n.counter("prepares_again") > 0, "prepared again")
+    db[0].sql("ALTER TABLE shop.cs MODIFY b VARCHAR(11)")
+    db[1].catch_up()
+    for c, s in ((one, a), (two, b)):
+        eq([told(c.exchange(execute(s))) for _ in range(3)], [True, False, False])
+    n.stop()
 
 
 if __name__ == '__main__':
