@@ -70,6 +70,7 @@ conf_from(const struct table *t, const struct cfg *cfg, const struct cfg_server 
 		log_err("server %s: monitor_user or monitor_password is too long", name);
 		return ERR_INVAL;
 	}
+	c->proxy = s->proxy_protocol == CFG_PROXY_V2;
 	if (tls_from(cfg, s, &c->tls) != 0) {
 		log_err("server %s: certificates cannot be kept: %m", name);
 		return ERR_INVAL;

@@ -141,7 +141,7 @@ chore_connect(struct chore *h)
 	h->cell = prober_cell_take(h->p, h->cell_slot);
 	h->connected_ns = clock_ns();
 	end = db_connect(h->db, h->c.port == 0 ? h->c.host : l.addr.text, h->c.port, h->c.user, h->c.password,
-	    &h->c.tls, deadline);
+	    &h->c.tls, h->c.proxy, deadline);
 	if (end == DB_OK) {
 		prober_cell_note(h->p, h->cell_slot, h->cell, db_thread_id(h->db));
 		end = db_query(h->db, "SET autocommit=1, sql_mode='', time_zone='+00:00', lock_wait_timeout=1,"

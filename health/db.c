@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/str.h"
+#include "proto/proxyproto.h"
 #include "shm/cfg.h"
 #include <errno.h>
 #include <poll.h>
@@ -22,6 +23,7 @@ struct db {
 	int abort_fd;
 	u32 err;
 	char text[512];
+	u8 header[PROXY_OUT]; /* the library keeps a pointer to it */
 };
 
 int
@@ -264,9 +266,15 @@ set_tls(MYSQL *m, const struct db_tls *t)
 	    path_option(m, MYSQL_OPT_SSL_KEY, t->key[0] != '\0' ? t->key : t->cert);
 }
 
+static bool
+set_proxy(struct db *d)
+{
+	return mysql_optionsv(d->m, MARIADB_OPT_PROXY_HEADER, d->header, proxy_write(d->header, 0, NULL)) == 0;
+}
+
 enum db_end
 db_connect(struct db *d, const char *host, u32 port, const char *user, const char *password,
-    const struct db_tls *tls, u64 deadline_ns)
+    const struct db_tls *tls, bool proxy, u64 deadline_ns)
 {
 	struct pending p = {.kind = PENDING_CONNECT};
 	enum db_end end;
@@ -275,7 +283,7 @@ db_connect(struct db *d, const char *host, u32 port, const char *user, const cha
 	db_close(d);
 	errno = 0; /* error messages of the library show it, also when no call has failed */
 	d->m = mysql_init(NULL);
-	if (d->m == NULL || !set_options(d->m) || !set_tls(d->m, tls)) {
+	if (d->m == NULL || !set_options(d->m) || !set_tls(d->m, tls) || (proxy && !set_proxy(d))) {
 		d->err = CR_OUT_OF_MEMORY;
 		(void)str_copy(d->text, sizeof d->text, "out of memory");
 		db_close(d);

@@ -44,8 +44,9 @@ void db_thread_end(void);
 struct db *db_new(int abort_fd);
 void db_free(struct db *d);
 /* host: numeric address, or path of a Unix socket when port is 0. */
+/* proxy: the connection begins with a PROXY header, which says that it is our own. */
 enum db_end db_connect(struct db *d, const char *host, u32 port, const char *user, const char *password,
-    const struct db_tls *tls, u64 deadline_ns);
+    const struct db_tls *tls, bool proxy, u64 deadline_ns);
 /* fn is called for each row; NULL: rows are dropped. An error of the server leaves the connection open. */
 enum db_end db_query(struct db *d, const char *sql, u64 deadline_ns, db_row_fn *fn, void *arg);
 void db_close(struct db *d);

@@ -133,7 +133,7 @@ connect_any(struct probe *b)
 		u64 now = clock_ns(), left = b->deadline_ns > now ? b->deadline_ns - now : 0;
 
 		end = db_connect(b->db, b->c.port == 0 ? b->c.host : b->o.addr[i].text, b->c.port, b->c.user,
-		    b->c.password, &b->c.tls, now + left / (b->o.naddr - i));
+		    b->c.password, &b->c.tls, b->c.proxy, now + left / (b->o.naddr - i));
 		if (end == DB_OK) {
 			b->at = b->o.addr[i];
 			b->connected_ns = now;

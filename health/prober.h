@@ -35,6 +35,7 @@ struct prober_conf {
 	enum cfg_topology topology;
 	u32 fall;
 	struct db_tls tls;
+	bool proxy; /* proxy_protocol */
 	u64 interval_ms, timeout_ms, routine_ms;
 	char hb_table[300]; /* quoted; "" none */
 };

@@ -152,3 +152,19 @@ proxy_parse(const u8 *p, size_t len, struct proxy_header *h_r)
 		return PROXY_MORE;
 	return v1 ? parse_v1(p, len, h_r) : parse_v2(p, len, h_r);
 }
+
+size_t
+proxy_write(u8 out[PROXY_OUT], u8 family, const u8 *addr)
+{
+	size_t n = family == 4 ? 4 : family == 6 ? 16 : 0;
+	size_t body = n == 0 ? 0 : 2 * n + 4;
+
+	memset(out, 0, PROXY_OUT);
+	memcpy(out, v2_begin, sizeof v2_begin);
+	out[12] = n == 0 ? 0x20 : 0x21;
+	out[13] = n == 0 ? 0x00 : n == 4 ? 0x11 : 0x21;
+	out[15] = (u8)body;
+	if (n > 0)
+		memcpy(out + V2_FIXED, addr, n);
+	return V2_FIXED + body;
+}

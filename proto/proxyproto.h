@@ -1,5 +1,6 @@
 /* proto/proxyproto.h: the header of the PROXY protocol, in which a proxy tells whom it speaks for: text (version 1) and
- * binary (version 2). Pure: bytes in, an address out. Runs in the worker, on bytes of peers that the configuration trusts.
+ * binary (version 2). Pure: bytes in, an address out. Read by workers, from peers that the configuration trusts; written by workers
+ * and health.
  * Source: haproxy.org/download/2.6/doc/proxy-protocol.txt; where 10.11 differs is measured (t/sys/test_proxyproto.py).
  */
 #ifndef MARGAY_PROTO_PROXYPROTO_H
@@ -24,4 +25,10 @@ enum proxy_found {
 };
 /* What stands at the beginning of the len bytes at p. No packet of a login begins so: its sequence id is another. */
 enum proxy_found proxy_parse(const u8 *p, size_t len, struct proxy_header *h_r);
+
+#define PROXY_OUT 52 /* the longest that is written: two addresses of IPv6 and ports */
+/* A header of version 2 that names the address (family 4 or 6), or LOCAL for every other family: the connection is the
+ * sender's own. The port is 0 and the destination all zeros: connections are shared by clients of one address, so neither is
+ * known. Returns its length. */
+size_t proxy_write(u8 out[PROXY_OUT], u8 family, const u8 *addr);
 #endif

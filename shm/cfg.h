@@ -85,6 +85,7 @@ enum cfg_topology { CFG_REPLICATION, CFG_GALERA, CFG_STANDALONE };
 enum cfg_read_policy { CFG_READ_REPLICAS, CFG_READ_ALL, CFG_READ_PRIMARY };
 enum cfg_tls_front { CFG_TLS_OFF, CFG_TLS_PREFERRED, CFG_TLS_REQUIRED };
 enum cfg_tls_server { CFG_STLS_OFF, CFG_STLS_PREFERRED, CFG_STLS_REQUIRED, CFG_STLS_CA, CFG_STLS_FULL };
+enum cfg_proxy_protocol { CFG_PROXY_OFF, CFG_PROXY_V2 };
 enum cfg_compression { CFG_ZIP_OFF, CFG_ZIP_ZLIB, CFG_ZIP_ZSTD, CFG_ZIP_ANY }; /* ANY: towards clients only */
 enum cfg_tls_user { CFG_UTLS_ANY, CFG_UTLS_REQUIRED, CFG_UTLS_CERT };
 enum cfg_causal { CFG_CAUSAL_SESSION, CFG_CAUSAL_CLUSTER, CFG_CAUSAL_OFF };

@@ -50,13 +50,7 @@ adopt_server_tls(struct wserver *s, const struct cfg_server *c, struct tls_ctx *
 		host[0] = '\0';
 	str_copy(name, sizeof name, c->tls_name.off != 0 ? cfg_text(cfg, c->tls_name) : host);
 	if (ctx != s->tls || c->tls != s->tls_mode || strcmp(name, s->tls_name) != 0) {
-		list_for_each_safe(k, t, &s->conns) {
-			struct bconn *b = LIST_ENTRY(k, struct bconn, node);
-
-			b->in_trouble = true;
-			if (b->state == BCONN_IDLE)
-				bconn_close(b, "its TLS settings have changed");
-		}
+		bpool_renew(s, "its TLS settings have changed");
 		tls_resume_clear(&s->resume);
 	}
 	tls_ctx_put(s->tls);
@@ -102,6 +96,10 @@ adopt_servers(struct worker *w, struct tls_ctx **ctx)
 		s->zip = (u32)c->compression;
 		s->zip_level = (u32)c->compression_level;
 		adopt_server_tls(s, c, ctx[i]);
+		if (s->proxy != (c->proxy_protocol == CFG_PROXY_V2)) {
+			s->proxy = !s->proxy;
+			bpool_renew(s, "its proxy_protocol has changed");
+		}
 		ctx[i] = NULL;
 		s->cluster = c->cluster != UINT32_MAX ? cfg_clusters(&w->cfg)[c->cluster].id : 0;
 	}

@@ -8,6 +8,7 @@
 #include "base/str.h"
 #include "proto/auth.h"
 #include "proto/packet.h"
+#include "proto/proxyproto.h"
 #include "worker/sess.h"
 
 #define QUIT_NS (1000 * MS_NS) /* for the server to take its leave; it usually takes microseconds */
@@ -43,6 +44,7 @@ bconn_free(struct bconn *b)
 	istr_put(&b->w->in, b->prep_db);
 	settings_put(&b->w->in, b->prep_set);
 	free(b->req);
+	bpool_unref(b->bp);
 	mem_wipe(b->stage1, sizeof b->stage1);
 	b->magic = 0;
 	free(b);
@@ -232,6 +234,7 @@ bconn_new(struct bpool *bp, int cell)
 	b->w = srv->w;
 	b->srv = srv;
 	b->bp = bp;
+	bpool_ref(bp);
 	b->cell = cell;
 	list_init(&b->node);
 	list_init(&b->idle_node);
@@ -649,7 +652,8 @@ lost(struct bconn *b)
 	char text[128];
 	struct sess *s = b->sess;
 
-	snprintf(text, sizeof text, "%s", b->conn.err != 0 ? conn_why(&b->conn) : "closed by the server");
+	snprintf(text, sizeof text, "%s%s", b->conn.err != 0 ? conn_why(&b->conn) : "closed by the server",
+	    b->bp->family != 0 && b->state <= BCONN_AUTH ? "; are PROXY headers of this host allowed there?" : "");
 	if (b->state <= BCONN_SETUP && b->exp_n == 0) {
 		bconn_login_failed(b, ERR_CONNECT, text);
 		return;
@@ -681,6 +685,11 @@ on_connected(struct bconn *b)
 	}
 	bconn_set_state(b, BCONN_GREETING);
 	ev_io_want(&b->conn.io, EV_READ);
+	if (b->bp->family == 0)
+		return;
+	u8 header[PROXY_OUT];
+	if (!conn_write(&b->conn, header, proxy_write(header, b->bp->family, b->bp->addr)))
+		bconn_login_failed(b, ERR_CONNECT, conn_why(&b->conn));
 }
 
 static void

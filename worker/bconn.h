@@ -141,6 +141,12 @@ void bps_trim(struct bconn *b);
 
 /* bpool.c */
 struct bpool *bpool_find(struct worker *w, struct wserver *srv, struct sess *s);
+void bpool_ref(struct bpool *bp);
+void bpool_unref(struct bpool *bp);
+/* The session remembers no pool any more. */
+void bpool_forget(struct sess *s);
+/* Other settings of the server: its connections are used up, and those who wait look for a pool again. */
+void bpool_renew(struct wserver *srv, const char *why);
 /* An idle connection for the session (best match first), or NULL: then the session is in line and will be
  * called by sess_on_backend or sess_on_wait_failed. */
 struct bconn *bpool_get(struct bpool *bp, struct sess *s);

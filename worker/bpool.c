@@ -7,6 +7,7 @@
  * else the worker marks itself as waiting in the pool segment, and whoever frees a cell hands it over.
  */
 #include <errno.h>
+#include <xxhash.h>
 #include "worker/sess.h"
 
 #define RING_NS   (20 * MS_NS) /* between two calls to other workers for their idle connections */
@@ -17,51 +18,168 @@
 static void rebalance(struct wserver *srv);
 static u32 connecting(const struct bpool *bp);
 
+/* What pools are told apart by, but for the names. */
+struct pool_key {
+	u32 user_id, caps;
+	u8 mcaps, collation, family, pad[5];
+	u8 addr[16];
+};
+
+static struct pool_key
+key_of(const struct wserver *srv, const struct sess *s)
+{
+	struct pool_key k;
+
+	memset(&k, 0, sizeof k); /* it is hashed as a whole */
+	k.user_id = s->user_id;
+	k.caps = s->caps & CAPS_KEY;
+	k.mcaps = s->mcaps & MCAPS_KEY;
+	k.collation = s->collation;
+	if (srv->proxy) {
+		k.family = s->addr_family;
+		memcpy(k.addr, s->addr, sizeof k.addr);
+	}
+	return k;
+}
+
+static bool
+pool_is(const struct bpool *p, const struct pool_key *k, const char *user, const char *backend_user)
+{
+	return p->user_id == k->user_id && p->caps == k->caps && p->mcaps == k->mcaps && p->collation == k->collation && p->family == k->family &&
+	    memcmp(p->addr, k->addr, sizeof p->addr) == 0 && strcmp(p->user_name->text, user) == 0 &&
+	    strcmp(p->backend_user->text, backend_user) == 0;
+}
+
+void
+bpool_ref(struct bpool *bp)
+{
+	if (bp->refs++ == 0)
+		bp->srv->npools_unused--;
+}
+
+void
+bpool_unref(struct bpool *bp)
+{
+	AN(bp->refs);
+	if (--bp->refs == 0)
+		bp->srv->npools_unused++;
+}
+
+void
+bpool_forget(struct sess *s)
+{
+	for (int i = 0; i < 2; i++) {
+		if (s->pool_cache[i] != NULL)
+			bpool_unref(s->pool_cache[i]);
+		s->pool_cache[i] = NULL;
+	}
+}
+
+static struct bpool *
+pool_new(struct wserver *srv, const struct pool_key *k, u64 hash, const char *user, const char *backend_user)
+{
+	struct worker *w = srv->w;
+	struct bpool *bp = calloc(1, sizeof *bp);
+
+	if (bp == NULL)
+		return NULL;
+	bp->srv = srv;
+	bp->user_id = k->user_id;
+	bp->user_name = istr_get(&w->in, user, strlen(user));
+	bp->backend_user = istr_get(&w->in, backend_user, strlen(backend_user));
+	AN(bp->user_name);
+	AN(bp->backend_user);
+	bp->caps = k->caps;
+	bp->mcaps = k->mcaps;
+	bp->collation = k->collation;
+	bp->family = k->family;
+	memcpy(bp->addr, k->addr, sizeof bp->addr);
+	list_init(&bp->idle);
+	list_init(&bp->waitq);
+	list_push_front(&srv->pools, &bp->node);
+	bp->hash = hash;
+	bp->hnext = srv->pool_hash[hash % POOL_HASH];
+	srv->pool_hash[hash % POOL_HASH] = bp;
+	srv->npools_unused++;
+	return bp;
+}
+
+/* At a tick, when nobody walks the lists. */
+static void
+free_unused(struct wserver *srv)
+{
+	list_for_each_safe(i, t, &srv->pools) {
+		struct bpool *bp = LIST_ENTRY(i, struct bpool, node), **at = &srv->pool_hash[bp->hash % POOL_HASH];
+
+		if (bp->refs > 0)
+			continue;
+		AZ(bp->nconns + bp->nidle + bp->nwaiting);
+		while (*at != bp)
+			at = &(*at)->hnext;
+		*at = bp->hnext;
+		list_del(&bp->node);
+		istr_put(&srv->w->in, bp->user_name);
+		istr_put(&srv->w->in, bp->backend_user);
+		free(bp);
+		srv->npools_unused--;
+	}
+}
+
 struct bpool *
 bpool_find(struct worker *w, struct wserver *srv, struct sess *s)
 {
-	u32 key = s->caps & CAPS_KEY;
-	u8 mkey = s->mcaps & MCAPS_KEY;
+	u32 caps = s->caps & CAPS_KEY;
+	u8 mcaps = s->mcaps & MCAPS_KEY;
 
 	for (int i = 0; i < 2; i++) {
 		struct bpool *c = s->pool_cache[i];
 
-		if (c != NULL && c->srv == srv && c->caps == key && c->mcaps == mkey)
+		if (c != NULL && c->srv == srv && c->caps == caps && c->mcaps == mcaps)
 			return c;
 	}
 	const struct cfg_user *u = sess_user(s);
 	if (u == NULL)
 		return NULL;
 	const char *name = u->backend_user.off != 0 ? cfg_text(&w->cfg, u->backend_user) : s->user;
-	struct bpool *bp = NULL;
+	struct pool_key k = key_of(srv, s);
+	u64 hash = XXH3_64bits(&k, sizeof k);
+	struct bpool *bp = srv->pool_hash[hash % POOL_HASH];
 
-	list_for_each(i, &srv->pools) {
-		struct bpool *c = LIST_ENTRY(i, struct bpool, node);
-
-		if (c->user_id == s->user_id && c->caps == key && c->mcaps == mkey && c->collation == s->collation &&
-		    strcmp(c->user_name->text, s->user) == 0 && strcmp(c->backend_user->text, name) == 0)
-			bp = c;
-	}
-	if (bp == NULL) {
-		bp = calloc(1, sizeof *bp);
-		if (bp == NULL)
-			return NULL;
-		bp->srv = srv;
-		bp->user_id = s->user_id;
-		bp->user_name = istr_get(&w->in, s->user, strlen(s->user));
-		bp->backend_user = istr_get(&w->in, name, strlen(name));
-		AN(bp->user_name);
-		AN(bp->backend_user);
-		bp->caps = key;
-		bp->mcaps = mkey;
-		bp->collation = s->collation;
-		list_init(&bp->idle);
-		list_init(&bp->waitq);
-		list_push_front(&srv->pools, &bp->node);
-	}
+	while (bp != NULL && (bp->hash != hash || !pool_is(bp, &k, s->user, name)))
+		bp = bp->hnext;
+	if (bp == NULL)
+		bp = pool_new(srv, &k, hash, s->user, name);
+	if (bp == NULL)
+		return NULL;
+	bpool_ref(bp);
+	if (s->pool_cache[1] != NULL)
+		bpool_unref(s->pool_cache[1]);
 	s->pool_cache[1] = s->pool_cache[0];
 	s->pool_cache[0] = bp;
 	return bp;
+}
+
+void
+bpool_renew(struct wserver *srv, const char *why)
+{
+	list_for_each_safe(k, t, &srv->conns) {
+		struct bconn *b = LIST_ENTRY(k, struct bconn, node);
+
+		b->in_trouble = true;
+		if (b->state == BCONN_IDLE)
+			bconn_close(b, why);
+	}
+	list_for_each(i, &srv->pools) {
+		struct bpool *bp = LIST_ENTRY(i, struct bpool, node);
+
+		while (!list_empty(&bp->waitq)) {
+			struct sess *s = LIST_ENTRY(bp->waitq.next, struct sess, wait_node);
+
+			bpool_unwait(s);
+			s->parked = true;
+			sess_resume(s);
+		}
+	}
 }
 
 static void
@@ -295,7 +413,8 @@ maybe_open(struct bpool *bp)
 		/* no storm on a server that does not answer while others of the pool still do */
 		if (srv->suspect_until > now && bp->nconns > connecting(bp))
 			return;
-		if (srv->nconns - srv->ncontrol >= srv->pool_size &&
+		/* where there is none nobody will give one back */
+		if (bp->nconns > 0 && srv->nconns - srv->ncontrol >= srv->pool_size &&
 		    (now - head_since(bp) < srv->pool_grow_ns || now - srv->last_grow < srv->pool_grow_ns / 16))
 			return;
 		if (!open_one(bp))
@@ -310,6 +429,7 @@ bpool_wait(struct bpool *bp, struct sess *s)
 
 	AZ(s->waiting);
 	s->waiting = bp;
+	bpool_ref(bp);
 	s->cmd.waited_since = ev_now(&w->loop);
 	list_push_back(&bp->waitq, &s->wait_node);
 	bp->nwaiting++;
@@ -335,6 +455,7 @@ bpool_unwait(struct sess *s)
 	STAT_SET(s->w->sstat[bp->srv->id].waiting, bp->srv->nwaiting);
 	if (bp->srv->nwaiting == 0)
 		wait_mark(bp->srv, 0);
+	bpool_unref(bp);
 }
 
 /* ---- giving back ---- */
@@ -597,6 +718,8 @@ bpool_on_tick(struct worker *w)
 	for (u32 i = 0; i < w->max_servers; i++) {
 		struct wserver *srv = &w->srv[i];
 
+		if (unlikely(srv->npools_unused > 0))
+			free_unused(srv);
 		if (list_empty(&srv->conns))
 			continue;
 		bool drain = !srv->configured ||

@@ -385,7 +385,7 @@ sess_user(struct sess *s)
 		const struct cfg_user *u = cfg_user_find(&w->cfg, s->user, strlen(s->user));
 
 		s->user_gen = w->gen;
-		s->pool_cache[0] = s->pool_cache[1] = NULL;
+		bpool_forget(s);
 		if (u == NULL) {
 			s->user_idx = UINT32_MAX;
 		} else {
@@ -479,6 +479,7 @@ on_sess_closed(void *arg)
 	istr_put(&w->in, s->login_db);
 	settings_put(&w->in, s->set);
 	trace_off(s);
+	bpool_forget(s);
 	mem_wipe(s->stage1, sizeof s->stage1);
 	free(s->last_words);
 	s->magic = 0;

@@ -21,6 +21,7 @@
 #define WORKER_FAST_MS   5   /* while statements wait: pool_grow_delay and grants of another epoch */
 #define WHEEL_SLOTS      512 /* times WORKER_TICK_MS: deadlines further away go round again */
 #define SESS_HASH        4096
+#define POOL_HASH        256 /* pools of one server: one for each account, or for each client address */
 #define SUSPECT_NS       (1000 * MS_NS) /* a server that refused a connection is left alone so long */
 
 struct sess;
@@ -40,6 +41,8 @@ struct wserver {
 	bool configured;
 	char name[64];
 	struct list pools;
+	struct bpool *pool_hash[POOL_HASH];
+	u32 npools_unused;    /* nobody refers to them: freed at the next tick */
 	struct list conns;    /* all bconns */
 	u32 nconns, nidle, nbusy, npinned, nwaiting, nconnecting;
 	u32 ncontrol;
@@ -54,6 +57,7 @@ struct wserver {
 	u64 pool_size, pool_grow_ns, pool_idle_ns, pool_age_ns, max_prepared, connect_ns, max_connections;
 	u32 weight, cluster;
 	u32 zip, zip_level;      /* enum cfg_compression */
+	bool proxy;              /* connections begin with a PROXY header */
 	u32 tls_mode;            /* enum cfg_tls_server */
 	struct tls_ctx *tls;     /* NULL: off */
 	struct tls_resume resume;
@@ -61,10 +65,16 @@ struct wserver {
 	char tls_sni[256];       /* "": the address is a number or a path */
 };
 
-/* Connections that answer alike: same server, account, capabilities and collation. */
+/* Connections that answer alike: same server, account, capabilities and collation, and client address if the server is told
+ * of it. Lives while a connection, a session in line or one that has found it before refers to it. */
 struct bpool {
 	struct list node; /* in wserver.pools */
+	struct bpool *hnext;
+	u64 hash;
+	u32 refs;
 	struct wserver *srv;
+	u8 family;                 /* 0: the server is told of nobody; 1: of Margay itself; 4, 6: of addr */
+	u8 addr[16];
 	u32 user_id;
 	struct istr *user_name;    /* section */
 	struct istr *backend_user;

@@ -16,6 +16,11 @@ LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 		MUST(whole.len >= 15 && whole.len <= size && whole.len <= PROXY_V2_MAX);
 		MUST(whole.family == 0 || whole.family == 1 || whole.family == 4 || whole.family == 6);
 		MUST(whole.port == 0 || whole.family > 1);
+		u8 out[PROXY_OUT];
+		size_t len = proxy_write(out, whole.family, whole.addr);
+
+		MUST(proxy_parse(out, len, &part) == PROXY_WHOLE && part.len == len);
+		MUST(part.family == (whole.family > 1 ? whole.family : 0) && memcmp(part.addr, whole.addr, sizeof part.addr) == 0);
 	}
 	for (size_t n = 0; n < size; n++) {
 		enum proxy_found g = proxy_parse(data, n, &part);

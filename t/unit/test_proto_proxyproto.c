@@ -127,6 +127,25 @@ Test(proxyproto, binary_that_is_wrong)
 	is_bad(BYTES("\r\n\r\nGET"), "signature");
 }
 
+Test(proxyproto, written)
+{
+	static const u8 addr[16] = {10, 1, 2, 3, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16};
+	static const u8 families[] = {4, 6, 1, 0};
+	u8 out[PROXY_OUT];
+	struct proxy_header h;
+
+	for (size_t i = 0; i < sizeof families; i++) {
+		size_t n = proxy_write(out, families[i], families[i] < 4 ? NULL : addr), want[] = {28, 52, 16, 16};
+
+		cr_assert_eq(n, want[i]);
+		cr_assert_eq(parse(out, n, &h), PROXY_WHOLE);
+		cr_assert_eq(h.len, n);
+		cr_assert_eq(h.family, families[i] < 4 ? 0 : families[i]);
+		cr_assert_arr_eq(h.addr, addr, families[i] == 4 ? 4 : families[i] == 6 ? 16 : 0);
+		cr_assert_eq(h.port, 0);
+	}
+}
+
 Test(proxyproto, none)
 {
 	static const struct {

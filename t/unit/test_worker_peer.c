@@ -1,9 +1,10 @@
-/* t/unit/test_worker_peer.c: whom a PROXY header names, and what that decides. Clients of the rig come over Unix sockets. */
+/* t/unit/test_worker_peer.c: whom a PROXY header names, and what that decides; and the headers that servers get. Clients of the rig come over Unix sockets. */
 #include "config.h"
 #include "t/unit/worker_rig.h"
 
 #define NATIVE "mysql_native_password"
 #define V1(ip) "PROXY TCP4 " ip " 10.0.0.1 4711 3306\r\n"
+#define OUT "proxy_protocol = v2"
 static const char sig[] = "\r\n\r\n\0\r\nQUIT\n"; /* without its NUL */
 
 static struct peer *
@@ -167,5 +168,149 @@ TEST_WORKER(proxy_header_of_strangers)
 	c = from(V1("10.1.2.3") V1("10.0.0.1"), 2 * sizeof V1("10.1.2.3") - 2);
 	peer_expect_closed(c);
 	cr_assert(rig_logged("client 10.1.2.3:4711: second PROXY header"));
+	rig_stop();
+}
+
+/* ---- towards servers ---- */
+
+static struct peer *
+client_at(const char *ip)
+{
+	char line[80];
+	int n = snprintf(line, sizeof line, "PROXY TCP%c %s %s 4711 3306\r\n", strchr(ip, ':') != NULL ? '6' : '4', ip, ip);
+	struct peer *c = from(line, (size_t)n);
+
+	login(c);
+	return c;
+}
+
+/* The header that a server expects next, for this address in network order; len 0: LOCAL. */
+static void
+expect_header(const char *addr, size_t len)
+{
+	u8 *h = R.proxy_header;
+
+	memset(h, 0, sizeof R.proxy_header);
+	memcpy(h, sig, 12);
+	h[12] = len > 0 ? 0x21 : 0x20;
+	h[13] = len == 0 ? 0 : len == 4 ? 0x11 : 0x21;
+	h[15] = (u8)(len > 0 ? 2 * len + 4 : 0);
+	memcpy(h + 16, addr, len);
+	R.proxy_header_len = 16 + h[15];
+}
+
+static const char write_sql[] = "INSERT INTO t VALUES (1)";
+
+TEST_WORKER(server_connections_are_not_shared_by_addresses)
+{
+	/* pool_size: an address that has no connection does not wait for one of another */
+	struct rig_conf conf = {.margay = "proxy_protocol_networks = unix", .server = OUT "\npool_size = 1\npool_grow_delay = 1h"};
+
+	rig_start(&conf);
+	struct peer *a = client_at("10.1.2.3"), *b = client_at("10.1.2.4"), *d = client_at("fd00::7"), *u = client_login(CAPS_NEW);
+	expect_header("\x0a\1\2\3", 4);
+	struct peer *sa = rig_write(a, write_sql, NULL);
+	expect_header("\x0a\1\2\4", 4);
+	struct peer *sb = rig_write(b, write_sql, NULL);
+	expect_header("\xfd\0\0\0\0\0\0\0\0\0\0\0\0\0\0\7", 16);
+	rig_write(d, write_sql, NULL);
+	expect_header("", 0);
+	rig_write(u, write_sql, NULL);
+	rig_write(a, write_sql, sa);
+	rig_write(b, write_sql, sb);
+	peer_close(a);
+	rig_run();
+	rig_write(client_at("10.1.2.3"), write_sql, sa);
+	rig_write(client_at("::ffff:10.1.2.3"), write_sql, sa);
+	cr_assert_eq(R.w.srv[0].nconns, 4);
+	rig_stop();
+}
+
+TEST_WORKER(control_connections_have_the_header_too)
+{
+	struct rig_conf conf = {.margay = "proxy_protocol_networks = unix\nstatement_timeout = 1s", .server = OUT};
+
+	rig_start(&conf);
+	expect_header("\x0a\1\2\3", 4);
+	struct peer *c = client_at("10.1.2.3"), *s, *k;
+	client_query(c, write_sql);
+	s = server_ready(0);
+	server_expect_query(s, write_sql);
+	rig_pass(1500);
+	k = server_accept(0);
+	peer_expect(k, R.proxy_header, R.proxy_header_len);
+	peer_close(k);
+	peer_close(s);
+	rig_stop();
+}
+
+TEST_WORKER(more_addresses_than_connections)
+{
+	struct rig_conf conf = {.margay = "proxy_protocol_networks = unix", .server = OUT "\nmax_connections = 8\npool_size = 1"};
+
+	rig_start(&conf);
+	for (int i = 1; i <= 30; i++) {
+		char ip[16], addr[4] = {10, 1, 1, (char)i};
+
+		snprintf(ip, sizeof ip, "10.1.1.%d", i);
+		struct peer *c = client_at(ip);
+		expect_header(addr, 4);
+		rig_write(c, write_sql, NULL);
+		cr_assert_leq(R.w.srv[0].nconns, 5);
+		peer_close(c);
+		rig_pass(WORKER_TICK_MS);
+	}
+	rig_stop();
+}
+
+TEST_WORKER(proxy_protocol_towards_servers_changes)
+{
+	struct rig_conf off = {.margay = "proxy_protocol_networks = unix"}, on = off;
+
+	rig_start(&off);
+	struct peer *a = client_at("10.1.2.3"), *b = client_at("10.1.2.4");
+	struct peer *s = rig_write(a, write_sql, NULL), *old, *busy;
+	client_query(a, "SET @x=1"); /* keeps it */
+	server_expect_query(s, "SET @x=1");
+	server_ok(s);
+	client_expect_ok(a);
+	busy = s;
+	client_query(b, write_sql);
+	old = server_accept(0); /* b waits for it */
+	on.server = OUT;
+	rig_reload(&on);
+	rig_run();
+	expect_header("\x0a\1\2\4", 4);
+	s = server_ready(0);
+	server_expect_query(s, write_sql);
+	server_ok(s);
+	client_expect_ok(b);
+	peer_close(old);
+	rig_write(a, write_sql, busy); /* what it has set is there */
+	peer_close(a);
+	rig_run();
+	a = client_at("10.1.2.3");
+	expect_header("\x0a\1\2\3", 4);
+	rig_pass(1100); /* a connection was lost: the server is left alone for a second */
+	s = rig_write(a, write_sql, NULL);
+	rig_reload(&off);
+	peer_expect_closed(s);
+	R.proxy_header_len = 0;
+	rig_write(a, write_sql, NULL);
+	rig_stop();
+}
+
+TEST_WORKER(server_that_takes_no_header)
+{
+	struct rig_conf conf = {.server = OUT};
+
+	rig_start(&conf);
+	struct peer *c = client_login(CAPS_NEW);
+	client_query(c, write_sql);
+	struct peer *s = server_accept(0);
+	server_greet(s);
+	rig_run();
+	peer_close(s);
+	client_expect_err(c, 1429, "are PROXY headers of this host allowed there?");
 	rig_stop();
 }

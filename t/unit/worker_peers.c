@@ -401,6 +401,7 @@ server_up_to_setup(u32 server)
 	struct peer *s = server_accept(server);
 	struct pkt_ok ok = {.status = ST_AUTOCOMMIT};
 
+	peer_expect(s, R.proxy_header, R.proxy_header_len);
 	server_greet(s);
 	server_expect_login(s, "app", "secret");
 	send_ok(s, 2, &ok);

@@ -41,6 +41,8 @@ struct rig {
 	size_t log_len;
 	int master; /* the master's end of the channel */
 	u32 mcaps;  /* MariaDB's extended capabilities that clients ask for from now on */
+	u8 proxy_header[64]; /* that servers expect ahead of a login */
+	size_t proxy_header_len;
 };
 extern struct rig R;
 
