@@ -88,6 +88,28 @@ addr_parse(const char *text, bool names, struct conf_addr *a_r)
 	return inet_pton(AF_INET6, a_r->host, a_r->ip) == 1 ? NULL : "not an IPv6 address";
 }
 
+const char *
+listen_parse(const char *text, struct conf_addr *a_r, size_t *len_r, u32 *tls_r)
+{
+	static const char *const words[] = {"off", "preferred", "required"}; /* enum cfg_tls_front */
+	const char *mark = strrchr(text, '?');
+	char address[ADDR_HOST_MAX + 16];
+
+	*tls_r = 0;
+	*len_r = strlen(text);
+	if (mark != NULL) {
+		for (u32 i = 0; i < ARRAY_LEN(words); i++)
+			if (strncmp(mark, "?tls=", 5) == 0 && strcmp(mark + 5, words[i]) == 0)
+				*tls_r = i + 1;
+		if (*tls_r == 0)
+			return "behind the address stands ?tls=off, ?tls=preferred, ?tls=required or nothing";
+		*len_r = (size_t)(mark - text);
+	}
+	if (!str_copy_slice(address, sizeof address, text, *len_r))
+		return "too long";
+	return addr_parse(address, false, a_r);
+}
+
 bool
 addr_equal(const struct conf_addr *a, const struct conf_addr *b)
 {

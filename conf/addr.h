@@ -21,6 +21,9 @@ struct conf_net {
 /* "host:port", "[v6]:port", "/path". names: host names are allowed. NULL, or what is wrong (static
  * text). */
 MUST_CHECK const char *addr_parse(const char *text, bool names, struct conf_addr *a_r);
+/* An address to listen on, behind it perhaps "?tls=off", "?tls=preferred" or "?tls=required". len_r: of the address in text;
+ * tls_r: 0: nothing said, else 1 + enum cfg_tls_front. NULL, or what is wrong. */
+MUST_CHECK const char *listen_parse(const char *text, struct conf_addr *a_r, size_t *len_r, u32 *tls_r);
 bool addr_equal(const struct conf_addr *a, const struct conf_addr *b);
 /* "10.0.0.0/8", "::1", "unix". NULL, or what is wrong. A v4-mapped v6 network becomes the v4 one.
  */

@@ -101,7 +101,9 @@ check_listen(struct conf_tree *t)
 		msg_error(t->msgs, v->pos, "listen: %u addresses; %d is the most", v->nitems,
 			  LINK_MAX_LISTEN);
 	for (u32 i = 0; i < MIN(v->nitems, (u32)LINK_MAX_LISTEN); i++) {
-		const char *why = addr_parse(v->items[i].p, false, &a[n]);
+		size_t len;
+		u32 tls;
+		const char *why = listen_parse(v->items[i].p, &a[n], &len, &tls);
 
 		if (why != NULL) {
 			msg_error(t->msgs, item_pos(v, i), "listen: %s: %s", v->items[i].p, why);

@@ -380,9 +380,13 @@ put_listens(struct snap *s, struct cfg_root *r)
 		struct cfg_listen rec = {.fd_index = i};
 		struct conf_addr a;
 
-		AZ(addr_parse(v->items[i].p, false, &a));
+		char address[ADDR_HOST_MAX + 16];
+		size_t len;
+
+		AZ(listen_parse(v->items[i].p, &a, &len, &rec.tls));
 		rec.kind = a.kind;
-		rec.text = put_str(s, v->items[i].p, v->items[i].len);
+		(void)str_copy_slice(address, sizeof address, v->items[i].p, len);
+		rec.text = put_str(s, address, (u32)len);
 		blob_set(&s->cfg, r->listens_off + i * (u32)sizeof rec, &rec, sizeof rec);
 	}
 }

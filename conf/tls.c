@@ -1,6 +1,7 @@
 /* conf/tls.c: see tls.h. Certificates and keys travel in the generation, as workers read no files; so they are read here,
  * and whatever is wrong with them refuses the load as a wrong option does. Master and tools.
  */
+#include "conf/addr.h"
 #include "conf/tls.h"
 #include "base/str.h"
 #include "base/tls.h"
@@ -146,6 +147,22 @@ try(struct conf_tree *t, struct files *f, bool accept, bool verify)
 }
 
 static void
+check_listeners(struct conf_tree *t)
+{
+	const struct opt_value *v = &t->margay.v[MARGAY_listen];
+	struct conf_addr a;
+	size_t len;
+	u32 tls;
+
+	if (v->bad || t->margay.v[MARGAY_tls_cert].text[0] != '\0')
+		return;
+	for (u32 i = 0; i < v->nitems; i++)
+		if (listen_parse(v->items[i].p, &a, &len, &tls) == NULL && tls == 1 + CFG_TLS_REQUIRED)
+			msg_error(t->msgs, (struct conf_pos){.file = v->pos.file, .line = v->items[i].line},
+			    "listen: %s needs tls_cert", v->items[i].p);
+}
+
+static void
 check_front(struct conf_tree *t)
 {
 	struct conf_section *s = &t->margay;
@@ -156,6 +173,7 @@ check_front(struct conf_tree *t)
 		return;
 	if (v[MARGAY_tls].num == CFG_TLS_REQUIRED && v[MARGAY_tls_cert].text[0] == '\0')
 		msg_error(t->msgs, v[MARGAY_tls].pos, "tls: required needs tls_cert");
+	check_listeners(t);
 	try(t, &f, true, false);
 }
 

@@ -303,6 +303,7 @@ listen_open(struct listen_set *s, const struct cfg *c, const struct listen_set *
 			share(s, l, same, old->backlog);
 		else
 			rc = listener_open(s, l, runtime_dir, why, size);
+		l->tls = v[i].tls;
 	}
 	if (rc != 0)
 		listen_abandon(s, old);
@@ -408,6 +409,7 @@ listen_message(const struct listen_set *s, u32 slot, bool own_only, struct link_
 		if (fd < 0 || (shared && own_only))
 			continue;
 		m->kind[m->n] = (u32)l->addr.kind;
+		m->tls[m->n] = l->tls;
 		fds[m->n++] = fd;
 	}
 	return m->n;

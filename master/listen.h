@@ -12,6 +12,7 @@
 
 struct listener {
 	struct conf_addr addr;
+	u32 tls;                  /* struct cfg_listen: of the generation in force */
 	int fd[LINK_MAX_WORKERS]; /* unix: fd[0] is for all; -1: closed */
 	dev_t dev;                /* unix: which file is ours */
 	ino_t ino;

@@ -168,7 +168,7 @@ static bool
 listen_ok(const struct cfg *c, const struct cfg_listen *l)
 {
 	return str_ok(c, l->text) && (l->kind == 4 || l->kind == 6 || l->kind == 1) &&
-	    l->fd_index < LINK_MAX_LISTEN;
+	    l->fd_index < LINK_MAX_LISTEN && l->tls <= 1 + CFG_TLS_REQUIRED;
 }
 
 static bool

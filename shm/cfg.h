@@ -74,10 +74,12 @@ struct cfg_user {
 	u32 nnets;
 	u32 nets_off; /* struct cfg_net[nnets] */
 };
-struct cfg_listen { /* kind: 4, 6 or 1 (unix); sockaddr as bound by the master */
+struct cfg_listen { /* kind: 4, 6 or 1 (unix); text: the address, as bound by the master */
 	struct cfg_str text;
 	u32 kind;
 	u32 fd_index; /* which of the fds that came with the LISTEN message */
+	u32 tls;      /* 0: as [margay] tls says; else 1 + enum cfg_tls_front */
+	u32 pad;
 };
 
 /* Enumerations whose order is that of `extra` in tbl/options.def (a unit test compares them). */

@@ -68,6 +68,7 @@ struct link_start {
 struct link_listen {
 	u32 n;
 	u32 kind[LINK_MAX_LISTEN]; /* 4, 6, 1 (unix); fds in the same order */
+	u32 tls[LINK_MAX_LISTEN];  /* struct cfg_listen */
 };
 struct link_config {
 	u64 generation;
@@ -92,7 +93,9 @@ struct link_kill {
 };
 struct link_client {
 	u32 kind; /* as in link_listen */
+	u32 tls;
 	u32 hops; /* handed over so many times */
+	u32 pad;
 };
 
 /* Sends one message; fds stay the sender's. 0, ERR_AGAIN (full), ERR_SYSTEM. Never blocks on a non-blocking fd. */

@@ -20,6 +20,18 @@ make_ctx(const struct cfg *c, const struct cfg_pem *pem, bool accept, bool verif
 	return t;
 }
 
+static bool
+offers_tls(const struct cfg *c)
+{
+	for (u32 i = 0; i < c->r->nlistens; i++) {
+		u32 own = cfg_listens(c)[i].tls;
+
+		if ((own != 0 ? own - 1 : c->r->margay.tls) != CFG_TLS_OFF)
+			return true;
+	}
+	return false;
+}
+
 /* The contexts of a generation, before anything of it is in force. v: one for each server, and one for clients. */
 static bool
 make_contexts(const struct cfg *c, struct tls_ctx **v)
@@ -27,7 +39,7 @@ make_contexts(const struct cfg *c, struct tls_ctx **v)
 	const struct cfg_margay *m = &c->r->margay;
 	u32 n = c->r->nservers;
 
-	if (m->tls != CFG_TLS_OFF && m->pem.cert.off != 0 && (v[n] = make_ctx(c, &m->pem, true, false)) == NULL)
+	if (offers_tls(c) && m->pem.cert.off != 0 && (v[n] = make_ctx(c, &m->pem, true, false)) == NULL)
 		return false;
 	for (u32 i = 0; i < n; i++) {
 		const struct cfg_server *s = &cfg_servers(c)[i];

@@ -77,7 +77,7 @@ on_message(struct worker *w, u32 type, const void *body, int len, const int *fds
 		const struct link_listen *m = body;
 
 		if (len == (int)sizeof *m && m->n == n && n <= LINK_MAX_LISTEN) {
-			listen_adopt(w, fds, m->kind, m->n, type == LINK_TAKEOVER);
+			listen_adopt(w, fds, m, type == LINK_TAKEOVER);
 			w->have_listen |= type == LINK_LISTEN;
 			maybe_ready(w);
 			return;
@@ -166,7 +166,7 @@ on_inbox_io(struct ev_io *io, u32 events)
 		} else if (type == LINK_CLIENT && len == (int)sizeof(struct link_client) && n == 1) {
 			const struct link_client *c = (const void *)buf;
 
-			listen_client(w, fds[0], c->kind, MAX(c->hops, 1));
+			listen_client(w, fds[0], c->kind, c->tls, MAX(c->hops, 1));
 			continue;
 		} else if (type == LINK_DEFAULTS) {
 			w->defaults++;

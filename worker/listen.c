@@ -46,7 +46,7 @@ less_loaded(struct worker *w)
 }
 
 void
-listen_client(struct worker *w, int fd, u32 kind, u32 hops)
+listen_client(struct worker *w, int fd, u32 kind, u32 tls, u32 hops)
 {
 	STAT_ADD(w->stat->accepted, 1);
 	if (w->stopping && !w->orphan) {
@@ -55,7 +55,7 @@ listen_client(struct worker *w, int fd, u32 kind, u32 hops)
 	}
 	if (hops == 0 && enough_peers(w)) {
 		int to = less_loaded(w);
-		struct link_client c = {.kind = kind, .hops = 1};
+		struct link_client c = {.kind = kind, .tls = tls, .hops = 1};
 
 		if (to >= 0 && link_send(w->inboxes[to], LINK_CLIENT, &c, sizeof c, &fd, 1) == 0) {
 			w->handed[to]++;
@@ -64,7 +64,7 @@ listen_client(struct worker *w, int fd, u32 kind, u32 hops)
 			return;
 		}
 	}
-	sess_new(w, fd, kind);
+	sess_new(w, fd, kind, tls);
 }
 
 static void
@@ -78,7 +78,7 @@ on_listen_io(struct ev_io *io, u32 events)
 		int fd = accept4(io->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 		if (fd >= 0) {
-			listen_client(w, fd, l->kind, 0);
+			listen_client(w, fd, l->kind, l->tls, 0);
 			continue;
 		}
 		if (errno == EINTR || errno == ECONNABORTED)
@@ -136,7 +136,7 @@ listen_enable(struct worker *w)
 }
 
 static void
-listen_one(struct worker *w, int fd, u32 kind, bool takeover)
+listen_one(struct worker *w, int fd, u32 kind, u32 tls, bool takeover)
 {
 	for (size_t i = 0; i < ARRAY_LEN(w->listen); i++) {
 		struct wlisten *l = &w->listen[i];
@@ -146,6 +146,7 @@ listen_one(struct worker *w, int fd, u32 kind, bool takeover)
 		memset(l, 0, sizeof *l);
 		l->w = w;
 		l->kind = kind;
+		l->tls = tls;
 		l->takeover = takeover;
 		if (ev_io_open(&w->loop, &l->io, fd, on_listen_io, l) != 0)
 			break;
@@ -166,7 +167,7 @@ listen_close(struct worker *w, bool takeover_only)
 
 /* Takes the descriptors. */
 void
-listen_adopt(struct worker *w, const int *fds, const u32 *kinds, u32 n, bool takeover)
+listen_adopt(struct worker *w, const int *fds, const struct link_listen *m, bool takeover)
 {
 	if (!takeover) {
 		/* what is in the old queues is taken before they close */
@@ -180,7 +181,7 @@ listen_adopt(struct worker *w, const int *fds, const u32 *kinds, u32 n, bool tak
 			ev_io_close(&l->io, on_listen_closed);
 		}
 	}
-	for (u32 i = 0; i < n; i++)
-		listen_one(w, fds[i], kinds[i], takeover);
+	for (u32 i = 0; i < m->n; i++)
+		listen_one(w, fds[i], m->kind[i], m->tls[i], takeover);
 	listen_enable(w);
 }

@@ -416,7 +416,7 @@ new_id(struct worker *w)
 
 /* Takes the descriptor. */
 void
-sess_new(struct worker *w, int fd, u32 kind)
+sess_new(struct worker *w, int fd, u32 kind, u32 tls)
 {
 	struct sess *s = w->nfree_rec > 0 ? malloc(sizeof *s) : NULL;
 
@@ -429,6 +429,7 @@ sess_new(struct worker *w, int fd, u32 kind)
 	s->w = w;
 	s->state = SESS_NEW;
 	s->kind = kind;
+	s->listen_tls = tls;
 	s->wheel_at = UINT64_MAX;
 	list_init(&s->wheel_node);
 	list_init(&s->wait_node);

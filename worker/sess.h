@@ -108,7 +108,7 @@ struct sess {
 	u64 since, deadline, wheel_at;
 	u32 id;
 	u32 rec;                /* index of the shared record */
-	u32 kind;               /* listener: 4, 6, 1 */
+	u32 kind, listen_tls;   /* of the listener: 4, 6, 1; struct cfg_listen */
 	u64 addr_hash;
 	u8 addr_family;
 	bool proxy_may;         /* nothing was read yet, and a PROXY header may come */
@@ -205,7 +205,8 @@ struct sess {
 enum trace_stage { TRACE_PARSE, TRACE_ROUTE, TRACE_WAIT, TRACE_AHEAD, TRACE_SERVER, TRACE_REPLY, TRACE_STAGES };
 
 /* sess.c */
-void sess_new(struct worker *w, int fd, u32 kind);
+/* tls: of the listener, as in struct cfg_listen */
+void sess_new(struct worker *w, int fd, u32 kind, u32 tls);
 void sess_set_state(struct sess *s, enum sess_state st);
 void sess_renew(struct sess *s);
 /* Ends the session: its connection, its place in lines, its records. why for the log, NULL: orderly. */

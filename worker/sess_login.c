@@ -181,13 +181,20 @@ count_address(struct sess *s)
 	return false;
 }
 
+/* enum cfg_tls_front, of the address that the client came to. */
+static u64
+tls_mode(const struct sess *s)
+{
+	return s->listen_tls != 0 ? s->listen_tls - 1 : s->w->cfg.r->margay.tls;
+}
+
 /* Not twice: inside of TLS the bit means nothing, so that an SSLRequest there is a malformed response. */
 static u32
 caps_offered(const struct sess *s)
 {
 	u64 zip = s->w->cfg.r->margay.compression;
 
-	return CAPS_CLIENT | (s->w->tls != NULL && !conn_is_tls(&s->conn) ? CAP_SSL : 0) |
+	return CAPS_CLIENT | (s->w->tls != NULL && tls_mode(s) != CFG_TLS_OFF && !conn_is_tls(&s->conn) ? CAP_SSL : 0) |
 	    (zip == CFG_ZIP_ZLIB || zip == CFG_ZIP_ANY ? CAP_COMPRESS : 0) |
 	    (zip == CFG_ZIP_ZSTD || zip == CFG_ZIP_ANY ? CAP_ZSTD : 0);
 }
@@ -442,7 +449,7 @@ login_transport(struct sess *s)
 			STAT_ADD(s->w->stat->tls_resumed, 1);
 		return true;
 	}
-	if (s->w->cfg.r->margay.tls != CFG_TLS_REQUIRED || conn_secure(&s->conn))
+	if (tls_mode(s) != CFG_TLS_REQUIRED || conn_secure(&s->conn))
 		return true;
 	STAT_ADD(s->w->stat->logins_failed, 1);
 	sess_error_close(s, s->next_seq, ERR_TLS_NEEDED, "tls = required");

@@ -97,7 +97,7 @@ struct bpool {
 struct wlisten {
 	struct ev_io io;
 	struct worker *w;
-	u32 kind;
+	u32 kind, tls;
 	bool used;
 	bool takeover; /* of a throttled slot: closed when its queue is empty */
 };
@@ -166,10 +166,10 @@ struct worker {
 };
 
 /* listen.c: accepting */
-void listen_adopt(struct worker *w, const int *fds, const u32 *kinds, u32 n, bool takeover);
+void listen_adopt(struct worker *w, const int *fds, const struct link_listen *m, bool takeover);
 void listen_enable(struct worker *w);
 void listen_close(struct worker *w, bool takeover_only);
-void listen_client(struct worker *w, int fd, u32 kind, u32 hops);
+void listen_client(struct worker *w, int fd, u32 kind, u32 tls, u32 hops);
 u64 worker_clients_all(const struct worker *w);
 /* chan.c: the master, the bell, the inbox */
 void chan_open(struct worker *w);

@@ -202,6 +202,37 @@ def test_with_tls():
 
 
 @limit(120)
+def test_unix_sockets_on_both_sides():
+    """Compressed, with and without TLS, with libmariadb and a scripted client."""
+    for tls_mode in "off", "required":
+        u = Margay([db[0]], margay={"tls_cert": front[0], "tls_key": front[1]},
+                   server={"address": db[0].socket, "compression": "zlib", "tls": tls_mode})
+
+        def cli(sql, *words):
+            r = run(["mariadb", "--no-defaults", "-S", u.socket, "-u" + APP[0], "-p" + APP[1], "-N", "-e", sql, *words, "shop"])
+            eq(r.returncode, 0, r.stderr)
+            return r.stdout
+        for words in (), ("--compress",), ("--compress", "--ssl"):
+            eq(cli("SELECT USER()", *words).strip(), APP[0] + "@localhost", "over the server's socket")
+            status = dict(l.split("\t") for l in cli("BEGIN; SHOW STATUS WHERE Variable_name IN ('Compression', 'Ssl_cipher')",
+                                                     *words).splitlines())
+            eq((status["Compression"], status["Ssl_cipher"] != ""), ("ON", tls_mode == "required"))
+            before = u.counter("bytes_to_clients"), sum(w["counters"]["bytes_from_clients"] for w in u.stat()["workers"])
+            want = "".join("%d\t%s\n" % (i, "abc" * 300) for i in range(1, 3001))
+            eq(cli("SELECT seq, REPEAT('abc', 300) FROM seq_1_to_3000", *words), want)
+            eq(cli("SELECT LENGTH('%s')" % ("q" * 50000), *words).strip(), "50000")
+            ok(u.counter("bytes_to_clients") > before[0] and u.counter("bytes_from_clients") > before[1], "counted")
+        c = ZipConn(Target(u.socket, None, APP[0], APP[1], "shop"), timeout=60 * SLOW)
+        c.login_zip("zstd")
+        c.z.seen.clear()
+        got = c.zquery("SELECT seq, REPEAT('abc', 300) FROM seq_1_to_3000")
+        in_order(got)
+        eq(len(rows(got)), 3000)
+        ok(sum(f[1] for f in c.z.seen) < 3000 * 100, "small")
+        c.close()
+        u.stop()
+
+
 def test_local_files():
     """LOAD DATA LOCAL INFILE of Connector/C, which numbers frames but no packets."""
     far = margay(server={"compression": "zlib"}, name="far")

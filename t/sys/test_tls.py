@@ -93,6 +93,71 @@ def test_required():
     m.stop()
 
 
+def test_each_address_has_its_own():
+    ports = [free_port() for _ in range(4)]
+    m = margay({"tls": "preferred", "workers": 2})
+    base = m.margay["listen"]
+
+    def listen(*modes):
+        m.margay["listen"] = ", ".join([base] + ["127.0.0.1:%d%s" % (p, mode and "?tls=" + mode) for p, mode in zip(ports, modes)])
+        m.reload()
+
+    def at(port, fn=m.conn, **kw):
+        """Several times: workers hand clients to one another."""
+        out = []
+        for _ in range(4):
+            was, m.port = m.port, port
+            try:
+                out.append(fn(**kw))
+            finally:
+                m.port = was
+        return out
+
+    def is_off(port):
+        for c in at(port) + at(port, lambda: tls(m)):
+            ok(not is_tls(c), "no TLS there")
+            works(c)
+
+    def is_required(port):
+        for _ in range(4):
+            raises((3159,), at, port)
+        for c in at(port, lambda: tls(m)):
+            ok(is_tls(c), "TLS")
+            works(c)
+
+    def is_preferred(port):
+        eq([is_tls(c) for c in at(port) + at(port, lambda: tls(m))], [False] * 4 + [True] * 4)
+    listen("off", "required", "preferred", "")
+    is_off(ports[0])
+    is_required(ports[1])
+    is_preferred(ports[2])
+    is_preferred(ports[3])
+    is_preferred(m.port)
+    listen("required", "off", "", "off")  # the sockets stay
+    is_required(ports[0])
+    is_off(ports[1])
+    is_preferred(ports[2])
+    is_off(ports[3])
+    m.margay["tls"] = "off"
+    listen("required", "preferred", "off", "")
+    is_required(ports[0])
+    is_preferred(ports[1])
+    is_off(ports[2])
+    is_off(ports[3])
+    m.margay["tls"] = "required"
+    listen("", "off", "preferred")
+    is_required(ports[0])
+    is_off(ports[1])
+    is_preferred(ports[2])
+    works(m.conn(unix=True))
+    del m.margay["tls_cert"], m.margay["tls_key"], m.margay["tls_ca"]
+    m.margay["tls"] = "off"
+    m.margay["listen"] = base + ", 127.0.0.1:%d?tls=required" % ports[0]
+    r = m.reload(ok_wanted=False)
+    ok(r.returncode != 0 and "needs tls_cert" in r.stdout + r.stderr, r.stdout + r.stderr)
+    m.stop()
+
+
 def test_users():
     users = {APP[0]: {"password": APP[1]}}
     for name, opts in {"u": {"tls": "required"}, "c": {"tls": "certificate"},

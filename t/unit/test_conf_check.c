@@ -113,6 +113,11 @@ Test(check, margay_values_2)
 		cr_expect_eq(test_load(&t, text), ERR_CONFIG, "%s", bad[i]);
 	}
 	EXPECT_LOAD(&t, GOOD "[margay]\nserver_version = 8.0.35\n", "");
+	EXPECT_LOAD(&t, GOOD "[margay]\nlisten = 127.0.0.1:1?tls=off, 127.0.0.1:2?tls=required,\n 127.0.0.1:1?tls=no, 127.0.0.1:1\n",
+	    "D/margay.conf:10: error: listen: 127.0.0.1:2?tls=required needs tls_cert\n"
+	    "D/margay.conf:11: error: listen: 127.0.0.1:1?tls=no: behind the address stands ?tls=off, ?tls=preferred, "
+	    "?tls=required or nothing\n"
+	    "D/margay.conf:11: error: listen: 127.0.0.1:1 stands twice\n");
 }
 
 Test(check, names)

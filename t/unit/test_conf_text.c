@@ -187,6 +187,38 @@ Test(addr, bad)
 	cr_expect_null(addr_parse(path, false, &a));
 }
 
+static bool
+listen_is(const char *text, int kind, u16 port, size_t len, u32 tls)
+{
+	struct conf_addr a;
+	size_t n;
+	u32 t;
+
+	return listen_parse(text, &a, &n, &t) == NULL && (int)a.kind == kind && a.port == port && n == len && t == tls;
+}
+
+Test(addr, listen)
+{
+	static const char *const bad[] = {"127.0.0.1:1?tls=", "127.0.0.1:1?tls=maybe", "127.0.0.1:1?tls=off?tls=off", "127.0.0.1:1?x",
+	    "?tls=off", "?tls=off", "127.0.0.1:1?tls =off", "127.0.0.1:1?", "localhost:1?tls=off", "127.0.0.1?tls=required"};
+	struct conf_addr a;
+	char path[200];
+	size_t n;
+	u32 tls;
+
+	cr_expect(listen_is("127.0.0.1:1", 4, 1, 11, 0));
+	cr_expect(listen_is("127.0.0.1:1?tls=off", 4, 1, 11, 1));
+	cr_expect(listen_is("[::1]:3306?tls=preferred", 6, 3306, 10, 2));
+	cr_expect(listen_is("/run/a?tls=required", 1, 0, 6, 3));
+	cr_expect(listen_is("/run/a b", 1, 0, 8, 0));
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+		cr_expect_not_null(listen_parse(bad[i], &a, &n, &tls), "%s", bad[i]);
+	memset(path, 'x', sizeof path);
+	path[0] = '/';
+	path[150] = '\0';
+	cr_expect_not_null(listen_parse(path, &a, &n, &tls));
+}
+
 Test(addr, equal)
 {
 	struct conf_addr a, b;

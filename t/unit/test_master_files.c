@@ -274,10 +274,14 @@ Test(listen, open_share_and_retire, .init = dir_make, .fini = dir_remove)
 	cr_assert_eq(st.st_mode & 07777, 0666);
 	cr_assert_eq(listen_message(&a, 1, false, &m, fds), 2);
 	cr_assert(m.kind[0] == 4 && m.kind[1] == 1);
+	cr_assert(m.tls[0] == 0 && m.tls[1] == 0);
 	cr_assert_eq(listen_message(&a, 1, true, &m, fds), 1);
 	snap_listen(2, two);
+	snap.l[0].tls = 3;
 	listen_init(&b, 3);
 	cr_assert_eq(listen_open(&b, &snap_cfg, &a, dir, why, sizeof why), 0, "%s", why);
+	cr_assert_eq(listen_message(&b, 1, false, &m, fds), 2);
+	cr_assert(m.tls[0] == 3 && m.tls[1] == 0, "a shared socket has the new mode");
 	cr_assert_eq(b.l[0].fd[2], a.l[0].fd[2]);
 	listen_retire(&a, &b);
 	cr_assert_eq(try_connect(p1), 0);

@@ -342,7 +342,7 @@ TEST_WORKER(no_clients_while_stopping)
 	rig_write_full(trx, "BEGIN", NULL, &trx_open);
 	worker_stop(&R.w, 30000);
 	struct peer *c = client_connect_fd(fds);
-	listen_client(&R.w, fds[1], 1, 0);
+	listen_client(&R.w, fds[1], 1, 0, 0);
 	peer_expect_closed(c);
 	rig_stop();
 }

@@ -287,7 +287,7 @@ expect_refused(u16 code, const char *part)
 	int fds[2];
 	struct peer *c = client_connect_fd(fds);
 
-	listen_client(&R.w, fds[1], 1, 0);
+	listen_client(&R.w, fds[1], 1, 0, 0);
 	client_expect_err(c, code, part);
 	peer_expect_closed(c);
 }
@@ -373,11 +373,11 @@ TEST_WORKER(limit_of_an_address_and_networks)
 {
 	struct rig_conf conf = {.margay = "max_clients_per_address = 1", .user = "allow_from = 127.0.0.4/32, unix"};
 	struct sockaddr_in sa;
-	u32 kind = 4;
+	struct link_listen m = {.n = 1, .kind = {4}};
 
 	rig_start(&conf);
 	int fd = tcp_listener(&sa);
-	listen_adopt(&R.w, &fd, &kind, 1, false);
+	listen_adopt(&R.w, &fd, &m, false);
 	struct peer *a = tcp_client(&sa, 2), *b = tcp_client(&sa, 2), *c = tcp_client(&sa, 3);
 
 	client_expect_err(b, 1226, "max_clients_per_address = 1");
@@ -419,7 +419,7 @@ TEST_WORKER(session_table_full)
 	for (int i = 0; i < RIG_SESSIONS; i++)
 		client_connect();
 	struct peer *c = client_connect_fd(fds);
-	listen_client(&R.w, fds[1], 1, 0);
+	listen_client(&R.w, fds[1], 1, 0, 0);
 	peer_expect_closed(c);
 	cr_assert_eq(rig_counter("refused_limit"), 1);
 	rig_stop();
@@ -453,7 +453,7 @@ TEST_WORKER(greeting_says_the_least_version)
 	rig_reload(&conf);
 	int fds[2];
 	c = client_connect_fd(fds);
-	listen_client(&R.w, fds[1], 1, 0);
+	listen_client(&R.w, fds[1], 1, 0, 0);
 	size_t len;
 	const u8 *p = peer_packet(c, &len);
 	cr_assert_str_eq((const char *)p + PKT_HDR + 1, "11.4.1-MariaDB-x");

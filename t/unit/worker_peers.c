@@ -210,7 +210,7 @@ client_connect(void)
 	int fds[2];
 	struct peer *c = client_connect_fd(fds);
 
-	listen_client(&R.w, fds[1], 1, 0);
+	listen_client(&R.w, fds[1], 1, 0, 0);
 	read_greeting(c);
 	return c;
 }
