@@ -89,7 +89,7 @@ struct link_kill {
 	u32 query_only; /* KILL QUERY */
 	u64 deadline;   /* CLOCK_MONOTONIC ns: too old a message is dropped */
 	u32 by;         /* session id of the requester, for the log */
-	u32 soft;       /* KILL SOFT */
+	u32 mark_only;  /* the server will be asked: its connection is not to be used by another session after this */
 };
 struct link_client {
 	u32 kind; /* as in link_listen */

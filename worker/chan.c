@@ -161,7 +161,9 @@ on_inbox_io(struct ev_io *io, u32 events)
 		if (type == LINK_KILL && len == (int)sizeof(struct link_kill)) {
 			const struct link_kill *k = (const void *)buf;
 
-			if (k->deadline > ev_now(&w->loop))
+			if (k->mark_only != 0)
+				local_kill_mark(w, k->id);
+			else if (k->deadline > ev_now(&w->loop))
 				local_kill_session(w, k->id, k->query_only != 0, k->by);
 		} else if (type == LINK_CLIENT && len == (int)sizeof(struct link_client) && n == 1) {
 			const struct link_client *c = (const void *)buf;

@@ -161,6 +161,7 @@ struct sess {
 	bool parked;            /* the statement waits for learning */
 	bool held;              /* ... for a primary (sess_wait.c) */
 	bool hold_writes;       /* the cluster has failover_timeout: kept with the user's indices */
+	u64 looked;             /* when it last asked what may show threads of the server: SHOW, information_schema and the like */
 	bool own_trackers;      /* it has asked for the trackers' settings, or set them: the connection it keeps has its own */
 	bool keeps_diag;        /* asks for ROW_COUNT() and the like: keep the connection after each statement */
 	i64 row_count;          /* ROW_COUNT(); ROW_COUNT_UNSURE: known to the server alone */
@@ -389,7 +390,10 @@ trace_begin(struct sess *s, enum trace_stage st)
 
 /* sess_local.c */
 void local_processlist(struct sess *s, bool full);
-void local_kill(struct sess *s, u64 id, u32 flags);
+/* KILL with a number: as the session was greeted, what CONNECTION_ID() told it, or what the server's process list shows.
+ * False: it is for the server to do, and the statement not answered yet. */
+bool local_kill(struct sess *s, u64 id, u32 flags);
+void local_kill_mark(struct worker *w, u32 id);
 void local_kill_session(struct worker *w, u32 id, bool query_only, u32 by);
 bool local_row_count(struct sess *s);
 #endif

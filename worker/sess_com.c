@@ -155,10 +155,8 @@ com_query(struct sess *s, const u8 *text, size_t len)
 		return;
 	}
 	/* in any other form the server looks for the thread: ids of clients are none of its own (shm/link.h) */
-	if (s->cmd.st.kind == STMT_KILL && s->cmd.st.arg_len == 0) {
-		local_kill(s, s->cmd.st.num, s->cmd.st.flags);
+	if (s->cmd.st.kind == STMT_KILL && s->cmd.st.arg_len == 0 && local_kill(s, s->cmd.st.num, s->cmd.st.flags))
 		return;
-	}
 	cmd_dispatch(s);
 }
 
@@ -341,10 +339,8 @@ com_stmt(struct sess *s, const u8 *body, size_t len)
 		return;
 	if (cmd_runs(c))
 		keep_info(s, (const u8 *)ps->text->text, ps->text->len);
-	if (c->com == COM_STMT_EXECUTE && c->st.kind == STMT_KILL && c->st.arg_len == 0) {
-		local_kill(s, c->st.num, c->st.flags);
+	if (c->com == COM_STMT_EXECUTE && c->st.kind == STMT_KILL && c->st.arg_len == 0 && local_kill(s, c->st.num, c->st.flags))
 		return;
-	}
 	cmd_dispatch(s);
 }
 
@@ -409,7 +405,10 @@ com_process_kill(struct sess *s, const u8 *body, size_t len)
 		cmd_fail(s, ERR_PROTO, "COM_PROCESS_KILL");
 		return;
 	}
-	local_kill(s, rd32(body + 1), 0);
+	if (local_kill(s, rd32(body + 1), 0))
+		return;
+	s->cmd.st.why = ROUTE_STATE;
+	cmd_dispatch(s);
 }
 
 static u8
@@ -674,6 +673,9 @@ cmd_finished(struct sess *s)
 	STAT_ADD(w->sstat[b->srv->id].time_ns, d);
 	if (err)
 		STAT_ADD(w->sstat[b->srv->id].errors, 1);
+	if (s->cmd.st.why != ROUTE_READ && (s->cmd.st.kind == STMT_SELECT || s->cmd.st.kind == STMT_SHOW) &&
+	    s->cmd.st.why != ROUTE_LOCKING)
+		s->looked = s->cmd.started;
 	account_writes(s, err);
 	pins_of_transaction(s, err);
 	pins_of_state(s, err);

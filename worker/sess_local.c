@@ -146,84 +146,152 @@ local_kill_session(struct worker *w, u32 id, bool query_only, u32 by)
 		sess_close(t, "KILL");
 }
 
-/* The session that knows its connection to the cluster's primary by this id, 0: none. */
-static u32
-session_of_thread(struct sess *s, u32 thread)
+/* Server and its slot in the pool segment of the primary of the session's cluster; NULL: there is none. */
+static struct wserver *
+primary_of(struct sess *s)
 {
 	struct worker *w = s->w;
 	const struct cfg_user *u = sess_user(s);
 	int prim = u == NULL ? -1 : clu_primary_load(w->health, cfg_clusters(&w->cfg)[u->cluster_idx].id, NULL);
 
-	for (u32 i = 0; thread != 0 && prim >= 0 && i < w->nworkers; i++) {
+	return prim < 0 ? NULL : &w->srv[prim];
+}
+
+/* Has the session of this record been on its connection, without a break, since before `looked`? */
+static bool
+was_there(const struct shm_session *r, u64 looked)
+{
+	u32 st = __atomic_load_n(&r->state, __ATOMIC_RELAXED);
+	bool has = st == SESS_BUSY || st == SESS_STREAM || st == SESS_INFILE ||
+	    (st == SESS_READY && __atomic_load_n(&r->pin, __ATOMIC_RELAXED) != PIN_NONE);
+
+	return has && __atomic_load_n(&r->since, __ATOMIC_RELAXED) < looked;
+}
+
+/* The session that a server's thread id stands for, 0: none. It knows its connection to the primary by this id
+ * (CONNECTION_ID()), or it has been there since before the asking one looked at the server's process list: then it is the
+ * one that was seen there, and not the next on a shared connection. */
+static u32
+session_of_thread(struct sess *s, const struct wserver *prim, u32 thread)
+{
+	struct worker *w = s->w;
+
+	for (u32 i = 0; thread != 0 && prim != NULL && i < w->nworkers; i++) {
 		const struct shm_seg_worker *seg = i == w->slot ? w->seg : w->peer[i];
 		const struct shm_session *tab = shm_worker_sessions(seg);
 
 		if (__atomic_load_n(&shm_master_workers(w->names)[i].pid, __ATOMIC_RELAXED) == 0)
 			continue;
 		for (u32 k = 0; k < seg->max_sessions; k++)
-			if (__atomic_load_n(&tab[k].other_id, __ATOMIC_RELAXED) == thread &&
-			    __atomic_load_n(&tab[k].server, __ATOMIC_RELAXED) == (u32)prim + 1)
+			if (__atomic_load_n(&tab[k].server, __ATOMIC_RELAXED) == prim->id + 1 &&
+			    (__atomic_load_n(&tab[k].other_id, __ATOMIC_RELAXED) == thread ||
+				(__atomic_load_n(&tab[k].thread_id, __ATOMIC_RELAXED) == thread && was_there(&tab[k], s->looked))))
 				return __atomic_load_n(&tab[k].id, __ATOMIC_RELAXED);
 	}
 	return 0;
 }
 
-/* id: as the session was greeted, or what CONNECTION_ID() told it. */
-void
-local_kill(struct sess *s, u64 id, u32 flags)
+/* Is it one of Margay's own connections to that server, of any worker, or health's? */
+static bool
+thread_is_pooled(const struct worker *w, const struct wserver *srv, u32 thread)
+{
+	const struct shm_poolcell *c = shm_pool_cells(w->pool, srv->pool_slot);
+
+	for (u32 i = 0; i < w->pool->p.max_cells; i++)
+		if (__atomic_load_n(&c[i].owner, __ATOMIC_ACQUIRE) != 0 &&
+		    __atomic_load_n(&c[i].thread_id, __ATOMIC_RELAXED) == thread)
+			return true;
+	return false;
+}
+
+static bool
+record_find(struct worker *w, u32 id, struct shm_session *r)
+{
+	u32 slot = link_session_slot(id);
+
+	if (!link_session_is_ours(id, w->instance, w->epoch) || slot >= w->nworkers)
+		return false;
+	const struct shm_seg_worker *seg = slot == w->slot ? w->seg : w->peer[slot];
+	const struct shm_session *tab = shm_worker_sessions(seg);
+	for (u32 k = 0; k < seg->max_sessions; k++)
+		if (__atomic_load_n(&tab[k].id, __ATOMIC_RELAXED) == id && seq_read(&tab[k].seq, r, &tab[k], sizeof *r) == 0 &&
+		    r->id == id) {
+			r->user[sizeof r->user - 1] = '\0';
+			return true;
+		}
+	return false;
+}
+
+/* Hands it to the session's worker, which may be this one. False: the client was told that it could not be. */
+static bool
+kill_hand_over(struct sess *s, u32 id, bool query, bool mark)
 {
 	struct worker *w = s->w;
-	u32 slot, found = 0;
+	u32 slot = link_session_slot(id);
+	struct link_kill k = {.id = id,
+	    .query_only = query,
+	    .mark_only = mark,
+	    .deadline = ev_now(&w->loop) + 5000 * MS_NS, /* later the id may be another's */
+	    .by = s->id};
+
+	if (slot == w->slot && mark)
+		local_kill_mark(w, id);
+	else if (slot == w->slot)
+		local_kill_session(w, id, query, s->id);
+	else if (link_send(w->inboxes[slot], LINK_KILL, &k, sizeof k, NULL, 0) != 0) {
+		cmd_fail(s, ERR_AGAIN, "KILL could not be handed to worker %u", slot);
+		return false;
+	}
+	return true;
+}
+
+/* The server is asked to end what runs on the session's connection, or to close it: whoever were the next there could be
+ * hit in its place. */
+void
+local_kill_mark(struct worker *w, u32 id)
+{
+	struct sess *t = sess_by_id(w, id);
+
+	if (t != NULL && t->b != NULL)
+		t->b->in_trouble = true;
+}
+
+bool
+local_kill(struct sess *s, u64 asked, u32 flags)
+{
+	struct worker *w = s->w;
 	struct shm_session r;
 	bool query = (flags & STMT_F_KILL_QUERY) != 0;
-	const struct shm_seg_worker *seg;
-	u64 asked = id;
+	bool thread = asked <= UINT32_MAX && !link_session_is_ours((u32)asked, w->instance, w->epoch);
+	struct wserver *prim = thread ? primary_of(s) : NULL;
+	u32 id = thread ? session_of_thread(s, prim, (u32)asked) : (u32)asked;
 
-	if (id <= UINT32_MAX && !link_session_is_ours((u32)id, w->instance, w->epoch))
-		id = session_of_thread(s, (u32)id);
-	slot = link_session_slot((u32)id);
-	if (id > UINT32_MAX || !link_session_is_ours((u32)id, w->instance, w->epoch) || slot >= w->nworkers) {
+	if (thread && id == 0 && prim != NULL && !thread_is_pooled(w, prim, (u32)asked))
+		return false; /* a direct client's, or a thread of the server's own */
+	if (asked > UINT32_MAX || !record_find(w, id, &r)) {
 		cmd_fail(s, ERR_NO_SUCH_THREAD, "Unknown thread id: %llu", (unsigned long long)asked);
-		return;
+		return true;
 	}
-	seg = slot == w->slot ? w->seg : w->peer[slot];
-	const struct shm_session *tab = shm_worker_sessions(seg);
-	for (u32 k = 0; k < seg->max_sessions && !found; k++)
-		if (__atomic_load_n(&tab[k].id, __ATOMIC_RELAXED) == (u32)id &&
-		    seq_read(&tab[k].seq, &r, &tab[k], sizeof r) == 0)
-			found = r.id == (u32)id;
-	if (!found) {
-		cmd_fail(s, ERR_NO_SUCH_THREAD, "Unknown thread id: %llu", (unsigned long long)asked);
-		return;
-	}
-	r.user[sizeof r.user - 1] = '\0';
 	const struct cfg_user *u = sess_user(s);
 	if (strcmp(r.user, s->user) != 0 && (u == NULL || !u->process_admin)) {
+		if (thread) {
+			/* may the account do it, for all that the server knows? */
+			return !kill_hand_over(s, id, query, true);
+		}
 		cmd_fail(s, ERR_KILL_DENIED, "You are not owner of thread %llu", (unsigned long long)asked);
-		return;
+		return true;
 	}
-	if ((u32)id == s->id) {
+	if (id == s->id) {
 		/* as a server does: the answer is the error itself */
 		if (query)
 			cmd_fail(s, ERR_INTERRUPTED, "KILL QUERY of itself");
 		else
 			sess_error_close(s, 1, ERR_KILLED, "KILL of itself");
-		return;
+		return true;
 	}
-	if (slot == w->slot) {
-		local_kill_session(w, (u32)id, query, s->id);
-	} else {
-		struct link_kill k = {.id = (u32)id,
-		    .query_only = query,
-		    .deadline = ev_now(&w->loop) + 5000 * MS_NS, /* later the id may be another's */
-		    .by = s->id};
-
-		if (link_send(w->inboxes[slot], LINK_KILL, &k, sizeof k, NULL, 0) != 0) {
-			cmd_fail(s, ERR_AGAIN, "KILL could not be handed to worker %u", slot);
-			return;
-		}
-	}
-	finish(s, sess_ok(s, 1));
+	if (kill_hand_over(s, id, query, false))
+		finish(s, sess_ok(s, 1));
+	return true;
 }
 
 /* ---- ROW_COUNT() and FOUND_ROWS() by themselves ---- */

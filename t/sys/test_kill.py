@@ -145,6 +145,61 @@ def test_server_thread_ids_are_not_ours():
     query(a, "COMMIT")
 
 
+def test_threads_seen_in_the_servers_list():
+    """Who has seen a statement in information_schema.PROCESSLIST may kill it by the id there: it is the same session's
+    still. One that began there afterwards is not."""
+    look = "SELECT id FROM information_schema.processlist WHERE info LIKE '%%%%seq_1_to_1000 y%d' AND command <> 'Sleep' AND id <> CONNECTION_ID()"
+    for across in (False, True):
+        victim, k = pair(across)
+        r = Running(victim, "SELECT /* margay: primary */ COUNT(*) FROM seq_1_to_100000000 x, seq_1_to_1000 y%d" % across)
+        seen = next(p["ID"] for s in db for p in s.processlist() if "y%d" % across in (p["INFO"] or "") and "COUNT" in p["INFO"])
+        raises(1094, query, k, "KILL QUERY %d" % seen)
+        eq(value(k, look % across), seen)
+        query(k, "KILL QUERY %d" % seen)
+        eq(r.outcome()[:2], ("error", 1317))
+        eq(value(victim, "SELECT 5"), 5, "the session lives on")
+        raises(1094, query, k, "KILL QUERY %d" % seen)
+
+
+def test_threads_that_are_not_margays():
+    """Ids that neither a session nor a connection of Margay's has: the server is asked."""
+    direct, mine, boss = db[0].conn(*APP), m.conn(), m.conn("boss")
+    query(mine, "KILL QUERY %d" % direct.thread_id())
+    eq(value(direct, "SELECT 1"), 1)
+    query(mine, "KILL %d" % direct.thread_id())
+    raises((), query, direct, "SELECT 1")
+    root = db[0].conn()
+    raises(1095, query, mine, "KILL %d" % root.thread_id())
+    eq(value(root, "SELECT 1"), 1)
+    query(mine, "SELECT COUNT(*) FROM t")  # the error of before keeps no connection for it any more
+    query(boss, "SELECT COUNT(*) FROM information_schema.processlist")
+    for p in db[0].processlist():
+        if p["USER"] == "margay" or p["COMMAND"] == "Sleep" and p["USER"] == APP[0]:
+            raises((1094, 1095), query, boss, "KILL %d" % p["ID"])
+
+
+def test_rights_at_the_server():
+    """Another user's session, by the server's id: what the account may do there counts."""
+    db[0].sql("CREATE USER admin@'%' IDENTIFIED BY 'admin'", "GRANT PROCESS, CONNECTION ADMIN ON *.* TO admin@'%'",
+              "CREATE USER nobody@'%' IDENTIFIED BY 'nobody'")
+    g = Margay([db[0]], margay={"workers": 2}, cluster={"topology": "standalone"},
+               users={**USERS, "admin": {"password": "admin"}, "nobody": {"password": "nobody"}})
+    try:
+        admin, nobody = [g.conn("admin", "admin", database=None) for _ in range(4)], g.conn("nobody", "nobody", database=None)
+        for i, k in enumerate(admin):
+            a = g.conn()
+            thread = value(a, "SELECT CONNECTION_ID()")
+            query(a, "SET @x = 1")
+            raises(1095, query, nobody, "KILL QUERY %d" % thread)
+            query(k, "KILL QUERY %d" % thread)
+            eq(value(a, "SELECT @x"), 1)
+            query(k, "KILL %d" % thread)
+            raises((), query, a, "SELECT 1")
+            eq(value(k, "SELECT 1"), 1)
+    finally:
+        g.stop()
+
+
 @limit(300)
 def test_never_the_next_user():
     """Kills race with the end of statements on shared connections; bystanders on the same connections must
