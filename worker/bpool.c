@@ -735,6 +735,11 @@ bpool_on_tick(struct worker *w)
 				bconn_timeout(b);
 			else if (b->quitting && now > b->deadline)
 				bconn_gone(b);
+			else if (b->state == BCONN_DRAIN && b->deadline != 0 && now > b->deadline && conn_half_close(&b->conn)) {
+				/* its place is free when the server has come to the end of the statement */
+				b->deadline = 0;
+				b->in_trouble = true;
+			}
 		}
 		STAT_SET(w->sstat[i].conns_idle, srv->nidle);
 		STAT_SET(w->sstat[i].conns_busy, srv->nbusy);

@@ -347,6 +347,15 @@ conn_pause(struct conn *c, bool paused)
 	watch(c);
 }
 
+bool
+conn_half_close(struct conn *c)
+{
+	if (c->out.head != NULL)
+		return false;
+	(void)shutdown(c->io.fd, SHUT_WR);
+	return true;
+}
+
 void
 conn_close(struct conn *c, ev_f *closed_cb)
 {

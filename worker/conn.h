@@ -94,6 +94,8 @@ const char *conn_why(const struct conn *c);
 /* May a password be sent over it as it is? True for TLS and for Unix sockets. */
 bool conn_secure(const struct conn *c);
 void conn_pause(struct conn *c, bool paused);
+/* The peer sees the end of what is sent, and what it sends is still read. False: not all of it has been sent yet. */
+bool conn_half_close(struct conn *c);
 void conn_close(struct conn *c, ev_f *closed_cb);
 /* Sets TCP_NODELAY, keepalive and user timeout (ms, 0: leave); harmless on Unix sockets. */
 void conn_tune(int fd, u64 keepalive_ms, u64 user_timeout_ms);

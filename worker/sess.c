@@ -488,6 +488,10 @@ on_sess_closed(void *arg)
 	worker_check_drained(w);
 }
 
+/* A statement whose client has gone may take so long before the server is told: servers give up waits for locks, and SLEEP,
+ * when their client is gone, and go on with the rest. Shorter ones do not cost their connection. */
+#define LEFT_NS (200 * MS_NS)
+
 /* What the session keeps at a server is ended: transaction rolled back, state reset, a running reply read
  * to its end and dropped, as the server would run it to its end. */
 static void
@@ -507,6 +511,7 @@ leave_backend(struct sess *s)
 			bconn_close(b, "its client left in the middle");
 		else {
 			bconn_set_state(b, BCONN_DRAIN);
+			b->deadline = ev_now(&s->w->loop) + LEFT_NS;
 			conn_pause(&b->conn, false);
 		}
 		return;

@@ -190,5 +190,36 @@ def test_prepared_xa_of_a_client_that_left():
         one.stop()
 
 
+def leave_in(c, sql):
+    """Sends the statement and goes, without a word, when the server has begun with it."""
+    c._execute_command(0x03, sql)
+    wait_for(lambda: any(p["INFO"] == sql for p in db[0].processlist()), 10, "%s to run" % sql)
+    c._sock.close()
+
+
+def test_what_a_client_leaves_behind():
+    """Servers give up waits when their client is gone, and go on with what is not a wait."""
+    direct = db[0].conn("app", APP[1], database="shop")
+    one = Margay([db[0]], cluster={"topology": "standalone"})
+    for i, connect in enumerate((lambda: db[0].conn("app", APP[1], database="shop"), one.conn)):
+        gone = lambda sql: wait_for(lambda: not any(p["INFO"] == sql for p in db[0].processlist()), 20, "the end of %s" % sql)
+        query(direct, "SELECT GET_LOCK('left', 0)")
+        query(direct, "CREATE TABLE left_%d (a INT)" % i)
+        query(direct, "BEGIN")
+        query(direct, "SELECT * FROM left_%d" % i)
+        for sql in ("SELECT GET_LOCK('left', 100)", "ALTER TABLE left_%d ADD b INT" % i):
+            leave_in(connect(), sql)
+            gone(sql)
+        query(direct, "COMMIT")
+        query(direct, "SELECT RELEASE_LOCK('left')")
+        eq([r[0] for r in query(direct, "SHOW COLUMNS FROM left_%d" % i)], ["a"], "an ALTER whose client was gone")
+        sql = "INSERT INTO left_%d SELECT seq FROM seq_1_to_1000000" % i
+        leave_in(connect(), sql)
+        gone(sql)
+        eq(value(direct, "SELECT COUNT(*) FROM left_%d" % i), 1000000)
+    direct.close()
+    one.stop()
+
+
 if __name__ == '__main__':
     main()
