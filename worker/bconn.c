@@ -63,7 +63,7 @@ on_bconn_closed(void *arg)
 
 /* What a session wanted to know from b has come, or never will. Of several that were asked only the last counts. */
 static void
-learn_end(struct bconn *b, bool known, u64 insert_id)
+learn_end(struct bconn *b, bool known, u64 insert_id, u64 found)
 {
 	struct sess *s = b->learn_for != 0 ? sess_by_id(b->w, b->learn_for) : NULL;
 
@@ -71,8 +71,15 @@ learn_end(struct bconn *b, bool known, u64 insert_id)
 	if (s == NULL || s->learning != b->learn_no)
 		return;
 	s->learning = 0;
-	s->insert_id = insert_id;
-	s->insert_id_lost = !known;
+	if (s->learning_id) {
+		s->insert_id = insert_id;
+		s->insert_id_lost = !known;
+	}
+	if (s->learning_found && known) {
+		s->found_rows = found;
+		s->found_unsure = false;
+	}
+	s->learning_id = s->learning_found = false;
 	if (s->parked)
 		sess_resume(s);
 }
@@ -109,7 +116,7 @@ bconn_close(struct bconn *b, const char *why)
 	if (b->sess != NULL)
 		bconn_unlink(b);
 	kill_forget(b);
-	learn_end(b, false, 0);
+	learn_end(b, false, 0, 0);
 	bool polite = (b->state == BCONN_IDLE || b->state == BCONN_LINKED) && b->exp_n == 0 && !b->conn.eof &&
 	    b->kills == 0;
 	bpool_on_closed(b);
@@ -148,6 +155,7 @@ bconn_unlink(struct bconn *b)
 {
 	AN(b->sess != NULL && b->sess->b == b);
 	__atomic_store_n(&b->w->srec[b->sess->rec].thread_id, 0, __ATOMIC_RELAXED);
+	b->sess->found_here = false;
 	b->sess->b = NULL;
 	b->sess = NULL;
 }
@@ -353,33 +361,36 @@ bconn_expect_done(struct bconn *b)
 
 /* ---- replies to what was sent on our own account ---- */
 
-/* The one value of a small result: column count, definition, row, OK. False: there is none. */
+/* The n values of the one row of a small result: column count, definitions, row, OK. False: there are none. */
 static bool
-small_value(struct bconn *b, struct slice *v_r)
+small_values(struct bconn *b, struct slice *v_r, int n)
 {
 	struct rd r = rd_init(b->small, b->small_len);
 
-	for (int i = 0; i < 2; i++) {
+	for (int i = 0; i < n + 1; i++) {
 		u32 len = rd_u24(&r);
 
 		rd_take(&r, 1);
 		rd_take(&r, len);
 	}
 	rd_take(&r, PKT_HDR);
-	*v_r = rd_lenenc_str(&r);
+	for (int i = 0; i < n; i++)
+		v_r[i] = rd_lenenc_str(&r);
 	return !r.bad;
 }
 
 static void
 learned(struct bconn *b)
 {
-	struct slice t;
-	u64 v = 0;
-	bool ok = small_value(b, &t);
+	struct slice t[2];
+	u64 v[2] = {0, 0};
+	int n = b->learn_found ? 2 : 1;
+	bool ok = small_values(b, t, n);
 
-	for (size_t i = 0; ok && i < t.len; i++)
-		v = v * 10 + (u64)(t.p[i] - '0');
-	learn_end(b, ok, v);
+	for (int k = 0; ok && k < n; k++)
+		for (size_t i = 0; i < t[k].len; i++)
+			v[k] = v[k] * 10 + (u64)(t[k].p[i] - '0');
+	learn_end(b, ok, v[0], v[1]);
 }
 
 /* The state of the connection after one of our own commands succeeded. */
@@ -408,7 +419,7 @@ own_command_ok(struct bconn *b, enum expect e)
 	case EXP_WAIT: {
 		struct slice v;
 
-		if (!small_value(b, &v))
+		if (!small_values(b, &v, 1))
 			v.len = 0;
 		causal_waited(b, v);
 		break;

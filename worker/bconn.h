@@ -15,7 +15,7 @@ enum expect {
 	EXP_INSERT_ID, /* SET last_insert_id */
 	EXP_PREPARE, /* a statement prepared again */
 	EXP_WAIT,    /* SELECT MASTER_GTID_WAIT(): the statement follows when it says 0 */
-	EXP_LEARN,   /* SELECT LAST_INSERT_ID() */
+	EXP_LEARN,   /* SELECT LAST_INSERT_ID(), and FOUND_ROWS() if it is wanted */
 	EXP_KILL,    /* KILL on a control connection */
 	EXP_CLIENT,  /* the client's statement: passed on */
 };
@@ -94,6 +94,7 @@ struct bconn {
 	u8 small[512];
 	u32 small_len;
 	u32 learn_for, learn_no;
+	bool learn_found;
 
 	/* BJOB_KILL */
 	u32 kill_thread;

@@ -153,10 +153,12 @@ struct sess {
 	bool unsafe_charset, unsafe_login; /* multi-byte characters may end in a backslash */
 	bool diag_open;         /* warnings or an error may be asked for on the kept connection */
 	bool diag_lost;         /* they were given up, since others waited for the connection */
-	bool diag_calc;         /* FOUND_ROWS() too, after SQL_CALC_FOUND_ROWS; ROW_COUNT() that is unsure */
+	bool found_here;        /* FOUND_ROWS() of the connection it keeps is the session's */
+	bool row_unsure;        /* ROW_COUNT() is known to the server alone */
 	bool insert_id_open;    /* its value is on the kept connection only */
 	u32 learning;           /* number of the EXP_LEARN whose answer counts, 0: none under way */
 	u32 learn_no;           /* the last such number */
+	bool learning_id, learning_found; /* which of its values are still of use */
 	bool insert_id_lost;    /* the connection that alone knew it is gone */
 	bool parked;            /* the statement waits for learning */
 	bool held;              /* ... for a primary (sess_wait.c) */
@@ -167,7 +169,7 @@ struct sess {
 	i64 row_count;          /* ROW_COUNT(); ROW_COUNT_UNSURE: known to the server alone */
 #define ROW_COUNT_UNSURE INT64_MIN
 	u64 found_rows;         /* FOUND_ROWS() */
-	bool found_unsure;      /* ... is known to the server alone: it may count what an offset left out */
+	bool found_unsure;      /* ... is known to the server alone: SQL_CALC_FOUND_ROWS; it may count what an offset left out */
 
 	/* connections */
 	struct bconn *b;        /* linked: busy, or kept */

@@ -483,8 +483,8 @@ kept_still_fits(struct sess *s)
 
 	if (s->pins != 1u << PIN_DIAGNOSTICS)
 		return true;
-	/* only the insert id is kept here, which can be asked for: a hint may lead elsewhere */
-	if ((st->flags & STMT_F_HINTS) != 0 && (st->flags & asks) == 0 && !s->diag_open && !s->diag_calc && !s->keeps_diag)
+	/* only what can be asked for is kept here: a hint may lead elsewhere */
+	if ((st->flags & STMT_F_HINTS) != 0 && (st->flags & asks) == 0 && !s->diag_open && !s->row_unsure && !s->keeps_diag)
 		return false;
 	/* nothing may make the session stay with a replica for good */
 	if ((st->flags & asks) != 0)
@@ -498,12 +498,14 @@ kept_still_fits(struct sess *s)
 	return keeps && (s->status & ST_AUTOCOMMIT) != 0;
 }
 
-/* The session's connection goes back to its pool. If LAST_INSERT_ID() is known to it alone, it is asked first. */
+/* The session's connection goes back to its pool. If LAST_INSERT_ID() or FOUND_ROWS() is known to it alone, it is asked
+ * first; the latter not if a SELECT is under way, which makes another. */
 void
 sess_release_backend(struct sess *s)
 {
 	struct bconn *b = s->b;
-	bool learn = s->insert_id_open;
+	bool select = s->cmd.com != 0 && (s->cmd.st.flags & STMT_F_READ) != 0 && (s->cmd.st.flags & STMT_F_FOUND_ROWS) == 0;
+	bool id = s->insert_id_open, found = s->found_unsure && s->found_here && !select, learn = id || found;
 
 	s->pins &= ~(1ull << PIN_DIAGNOSTICS);
 	b->diag_left |= s->diag_open;
@@ -514,15 +516,17 @@ sess_release_backend(struct sess *s)
 		bconn_set_state(b, BCONN_LINKED);
 	s->insert_id_open = false;
 	if (learn && (b->in_trouble || b->conn.eof)) {
-		s->insert_id_lost = true;
+		s->insert_id_lost |= id;
 	} else if (learn) {
-		static const char sql[] = "SELECT LAST_INSERT_ID()";
+		const char *sql = found ? "SELECT LAST_INSERT_ID(),FOUND_ROWS()" : "SELECT LAST_INSERT_ID()";
 
+		s->learning_id = id;
+		s->learning_found = b->learn_found = found;
 		s->learning = ++s->learn_no;
 		b->learn_for = s->id;
 		b->learn_no = s->learn_no;
 		bconn_set_state(b, BCONN_RESET);
-		if (!bconn_send_com(b, COM_QUERY, sql, sizeof sql - 1, EXP_LEARN))
+		if (!bconn_send_com(b, COM_QUERY, sql, strlen(sql), EXP_LEARN))
 			b->conn.eof = true;
 		return;
 	}
@@ -536,7 +540,7 @@ sess_may_let_go(struct sess *s, u64 now)
 {
 	if (s->state != SESS_READY || s->pins != 1u << PIN_DIAGNOSTICS || s->conn.held_len > 0)
 		return false;
-	if (!s->diag_open && !s->diag_calc && !s->keeps_diag)
+	if (!s->diag_open && !s->row_unsure && !s->keeps_diag)
 		return true;
 	if (now - s->since < KEPT_NS)
 		return false;
@@ -570,7 +574,8 @@ cmd_dispatch(struct sess *s)
 	const u32 asks = STMT_F_DIAG | STMT_F_FOUND_ROWS;
 
 	trace_begin(s, TRACE_ROUTE);
-	if ((s->learning != 0 && cmd_wants_insert_id(s)) || (s->b != NULL && s->b->kills > 0)) {
+	if ((s->learning != 0 && ((s->learning_id && cmd_wants_insert_id(s)) ||
+		(s->learning_found && (s->cmd.st.flags & STMT_F_FOUND_ROWS) != 0))) || (s->b != NULL && s->b->kills > 0)) {
 		if (!cmd_save(s))
 			return;
 		s->parked = true;
@@ -598,6 +603,9 @@ cmd_dispatch(struct sess *s)
 	}
 	if (unlikely(s->ro_trx) && s->b != NULL && ro_dispatch(s))
 		return;
+	/* a kept connection may have come after the SELECT, for a write */
+	if (s->b != NULL && (s->cmd.st.flags & STMT_F_FOUND_ROWS) != 0 && !s->found_here && diagnostics_elsewhere(s))
+		return;
 	if (s->b != NULL) {
 		if (settled && kept_still_fits(s)) {
 			s->cmd.why = ROUTE_PINNED;
@@ -609,7 +617,7 @@ cmd_dispatch(struct sess *s)
 			cmd_run_on(s, s->b);
 			return;
 		}
-		if ((s->diag_open || s->diag_calc) && (s->cmd.st.flags & (STMT_F_TABLES | STMT_F_DML)) == 0)
+		if ((s->diag_open || s->row_unsure) && (s->cmd.st.flags & (STMT_F_TABLES | STMT_F_DML)) == 0)
 			s->diag_lost = true; /* this one leaves them, but cannot run there */
 		sess_release_backend(s);
 		if (!settled) {
@@ -682,7 +690,7 @@ lost_diagnostics(struct sess *s)
 {
 	s->insert_id_lost |= s->insert_id_open;
 	s->diag_lost |= s->diag_open;
-	s->insert_id_open = s->diag_open = s->diag_calc = s->own_trackers = false;
+	s->insert_id_open = s->diag_open = s->row_unsure = s->own_trackers = false;
 	s->pins = 0;
 }
 

@@ -196,6 +196,7 @@ sess_reset(struct sess *s)
 	s->unsafe_charset = s->unsafe_login;
 	s->insert_id = 0;
 	s->learning = 0;
+	s->learning_id = s->learning_found = false;
 	s->insert_id_lost = false;
 	s->row_count = -1;
 	s->found_rows = 0;
@@ -632,11 +633,11 @@ pins_of_diagnostics(struct sess *s, bool err)
 			s->diag_open = s->diag_lost = false;
 			s->b->diag_left = false;
 		}
-		s->diag_calc = (c->st.flags & STMT_F_CALC_ROWS) != 0 || s->row_count == ROW_COUNT_UNSURE;
+		s->row_unsure = s->row_count == ROW_COUNT_UNSURE;
 	} else if (err) {
 		s->diag_open = true;
 	}
-	if (s->diag_open || s->diag_calc || s->insert_id_open || s->keeps_diag)
+	if (s->diag_open || s->row_unsure || (s->found_unsure && s->found_here) || s->insert_id_open || s->keeps_diag)
 		s->pins |= 1u << PIN_DIAGNOSTICS;
 	else
 		s->pins &= ~(1ull << PIN_DIAGNOSTICS);

@@ -299,6 +299,24 @@ counts_last_row(const struct cmd *c)
 	return c->com == COM_STMT_BULK_EXECUTE && c->st.kind != STMT_INSERT && c->st.kind != STMT_REPLACE;
 }
 
+/* What has become of FOUND_ROWS() (measured on 10.11): a SELECT makes it, INTO variables too; EXPLAIN, INSERT ... RETURNING and SHOW
+ * WARNINGS leave it; routines may do either. */
+static void
+found_rows_of(struct sess *s, bool rows, u64 n)
+{
+	const struct stmt *st = &s->cmd.st;
+	const u64 opaque = 1ull << PIN_ROUTINE | 1ull << PIN_TEXT_PS | 1ull << PIN_UNKNOWN | 1ull << PIN_LONG;
+
+	if (st->kind == STMT_SELECT || (rows && st->kind == STMT_SHOW && (st->flags & STMT_F_DIAG) == 0)) {
+		s->found_rows = n;
+		s->found_unsure = !rows || (st->flags & (STMT_F_OFFSET | STMT_F_CALC_ROWS)) != 0;
+		s->found_here = true;
+		s->learning_found = false;
+	} else if ((st->pins & opaque) != 0 || st->kind == STMT_CALL || (st->flags & STMT_F_MULTI) != 0) {
+		s->found_unsure = true; /* if it was known here, it still is */
+	}
+}
+
 static bool
 on_ok(struct sess *s, struct bconn *b, struct out *o)
 {
@@ -323,13 +341,12 @@ on_ok(struct sess *s, struct bconn *b, struct out *o)
 		if (ok.insert_id != 0) {
 			s->insert_id_open = true;
 			s->insert_id_lost = false;
-			s->learning = 0; /* of an older one */
+			s->learning_id = false; /* of an older one */
 		}
 	} else {
 		s->row_count = -1;
-		s->found_rows = r->rows;
-		s->found_unsure = (s->cmd.st.flags & STMT_F_OFFSET) != 0;
 	}
+	found_rows_of(s, r->pkt[PKT_HDR] != 0x00, r->rows);
 	if (s->cmd.ps != NULL) {
 		bool open = (ok.status & ST_CURSOR_EXISTS) != 0 && (ok.status & ST_LAST_ROW_SENT) == 0;
 

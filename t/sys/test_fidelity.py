@@ -115,21 +115,40 @@ def test_commands_of_administration():
     eq(query(through, "SELECT 1"), ((1,),))
 
 
-def test_found_rows_with_an_offset():
-    """A server may count the rows left out: what its reply does not tell is refused once, and right from then on."""
-    direct, through, others = db[0].conn("app", APP[1], database="shop"), m.conn(), [m.conn(), m.conn()]
-    for limit in ("1, 1", "1 OFFSET 1", "1, 1", "2", "1,5"):
-        for c in (direct, through):
-            query(c, "SELECT id FROM t ORDER BY v LIMIT " + limit)
-        for o in others:
-            query(o, "SELECT 1")
-        want = query(direct, "SELECT FOUND_ROWS()")
-        try:
-            eq(query(through, "SELECT FOUND_ROWS()"), want, "after LIMIT " + limit)
-        except pymysql.err.MySQLError as e:
-            ok("FOUND_ROWS" in str(e) and limit == "1, 1", "%s after LIMIT %s" % (e, limit))
-    for c in (direct, through, *others):
-        c.close()
+def test_found_rows_that_only_the_server_knows():
+    """After SQL_CALC_FOUND_ROWS, and after LIMIT with an offset, where a server may count the rows left out: the session keeps
+    its connection for it, and when others need that, it is asked first."""
+    db[0].sql("CREATE TABLE shop.plain (v INT)", "CREATE TABLE shop.many (id INT PRIMARY KEY, v INT)", "INSERT INTO shop.many SELECT seq, seq % 7 FROM shop.seq_1_to_60")
+    db[1].catch_up()
+    script = []
+    for i, limit in enumerate(("1, 1", "1 OFFSET 1", "59, 5", "61, 5", "2", "1,5", "3,0")):
+        for calc in ("", "SQL_CALC_FOUND_ROWS "):
+            script += ["SELECT %sid FROM many ORDER BY v, id LIMIT %s" % (calc, limit), "SET @@sql_mode = ''", "SELECT FOUND_ROWS()",
+                       "SELECT %sid FROM many LIMIT %s" % (calc, limit), "INSERT INTO plain (v) VALUES (1)", "SELECT FOUND_ROWS()"]
+    for k in range(0, len(script), 3):
+        both(*script[k:k+3])
+    for between in ("SHOW WARNINGS", "SELECT id FROM many LIMIT 1 INTO @x", "INSERT INTO plain (v) VALUES (2) RETURNING v", "EXPLAIN SELECT * FROM t", "DO 1",
+                    "UPDATE plain SET v = v LIMIT 1", "SET @a = 1", "SHOW STATUS LIKE 'uptime'", "USE shop", "SELECT 1 WHERE 0"):
+        both("SELECT id FROM many", "DO 0", between, "SELECT FOUND_ROWS()")
+        both("SELECT id FROM many WHERE id < 9", "SET @b = 1", "SELECT FOUND_ROWS()", "SELECT id FROM many", between, "SELECT FOUND_ROWS()")
+    few = Margay(db, server={"pool_size": 1, "max_connections": 8})
+    try:
+        direct = db[0].conn("app", APP[1], database="shop")
+        crowd, other = [few.conn() for _ in range(12)], few.conn()
+        for sql in ("SELECT SQL_CALC_FOUND_ROWS id FROM many LIMIT 1", "SELECT id FROM many ORDER BY v LIMIT 2, 1",
+                    "SELECT SQL_CALC_FOUND_ROWS id FROM many ORDER BY v LIMIT 5, 2"):
+            query(direct, sql)
+            want = query(direct, "SELECT FOUND_ROWS()")
+            for c in crowd:
+                query(c, sql)
+            for _ in range(8):
+                query(other, "SELECT SQL_CALC_FOUND_ROWS 1 LIMIT 0")
+            for c in crowd:
+                eq(query(c, "SELECT FOUND_ROWS()"), want, "after " + sql)
+        for c in (direct, other, *crowd):
+            c.close()
+    finally:
+        few.stop()
 
 
 def pipelined(c, *commands):
