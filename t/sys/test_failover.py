@@ -282,12 +282,12 @@ def test_limits():
             t.start()
         for t in ts:
             t.join(60)
-        ok(all(g[0] == "error" and g[1] == 1105 for g in got), got)
+        ok(all(g[0] == "error" and g[1] == 1053 for g in got), got)
         ok(any("failover_buffer" in g[2] for g in got), got)
         ok(any("failover_timeout" in g[2] for g in got), got)
         eq(value(c[0], "SELECT 1 FROM t LIMIT 1"), 1, "the session goes on")
         mode(failover_timeout="0")
-        no, text = raises(1105, query, m.conn(), "UPDATE t SET v = 3 WHERE id = 1")
+        no, text = raises(1053, query, m.conn(), "UPDATE t SET v = 3 WHERE id = 1")
         ok("no-primary" in text, text)
     finally:
         old.sql("SET GLOBAL read_only=0")

@@ -316,7 +316,7 @@ TEST_WORKER(read_goes_round_all_servers_and_then_fails)
 		server_expect_query(s, read_sql);
 		server_gone(s);
 	}
-	client_expect_err(c, 1105, "cluster main");
+	client_expect_err(c, 1053, "cluster main");
 	cr_assert_eq(client_state(c), SESS_READY);
 	rig_stop();
 }

@@ -92,7 +92,7 @@ TEST_WORKER(wait_ends_with_failover_timeout)
 	rig_pass(9800);
 	expect_held(c, 1);
 	rig_pass(400);
-	client_expect_err(c, 1105, "failover_timeout");
+	client_expect_err(c, 1053, "failover_timeout");
 	cr_assert_eq(rig_counter("failover_timeouts"), 1);
 	cr_assert_eq(rig_counter("clients_held"), 0);
 	/* the next one has its own time */
@@ -110,7 +110,7 @@ TEST_WORKER(no_more_wait_than_failover_buffer)
 	client_query(c, INSERT);
 	expect_held(c, 1);
 	client_query(d, INSERT);
-	client_expect_err(d, 1105, "failover_buffer");
+	client_expect_err(d, 1053, "failover_buffer");
 	cr_assert_eq(rig_counter("failover_refused"), 1);
 	peer_close(d);
 	primary_is(0);
@@ -126,7 +126,7 @@ TEST_WORKER(nothing_waits_when_it_is_off)
 		struct peer *c = client_login(CAPS_NEW);
 		rig_primary(-1);
 		client_query(c, INSERT);
-		client_expect_err(c, 1105, "no primary");
+		client_expect_err(c, 1053, "no primary");
 		peer_close(c);
 		rig_stop();
 	}
