@@ -301,16 +301,10 @@ table_name_ok(const char *s)
 	return table != 0 && table <= IDENT_MAX && s[table] == '\0';
 }
 
-bool
-check_is_hash(const char *p)
-{
-	return p[0] == '*' && strlen(p) == 41 && strspn(p + 1, "0123456789abcdefABCDEF") == 40;
-}
-
 static void
 check_no_hash(struct conf_tree *t, const struct opt_value *v, const char *name)
 {
-	if (!v->bad && check_is_hash(v->text))
+	if (!v->bad && cfg_secret_kind(v->text) != CFG_PLAIN)
 		msg_error(t->msgs, v->pos,
 			  "%s: a hash cannot log in at a server; the password itself is needed",
 			  name);
@@ -350,6 +344,50 @@ check_clusters(struct conf_tree *t)
 
 /* ---- [user] ---- */
 
+static enum cfg_auth
+user_auth(const struct conf_tree *t, const struct conf_section *u)
+{
+	u64 own = u->v[USER_auth_plugin].num;
+
+	return (enum cfg_auth)(own == 0 ? t->margay.v[MARGAY_default_auth_plugin].num : own - 1);
+}
+
+static bool
+looks_like_hash(const struct opt_value *pw)
+{
+	return (pw->text[0] == '*' && pw->len == 41) ||
+	    strncmp(pw->text, CFG_ED25519_PREFIX, strlen(CFG_ED25519_PREFIX)) == 0;
+}
+
+/* Can a client's answer be checked with what is known of the password, and can it log in at a server? */
+static void
+check_user_auth(struct conf_tree *t, const struct conf_section *u)
+{
+	const struct opt_value *pw = &u->v[USER_password];
+	enum cfg_secret_kind kind = cfg_secret_kind(pw->text);
+	enum cfg_auth auth = user_auth(t, u);
+
+	if (pw->bad || u->v[USER_auth_plugin].bad || t->margay.v[MARGAY_default_auth_plugin].bad)
+		return;
+	if (kind == CFG_PLAIN && looks_like_hash(pw))
+		msg_warn(t->msgs, pw->pos,
+			 "password: looks like a hash but is not %s; it is taken as it stands",
+			 pw->text[0] == '*' ? "40 hex digits" : "43 digits of base64");
+	if (auth == CFG_AUTH_NATIVE && kind == CFG_ED25519_HASH)
+		msg_error(t->msgs, pw->pos,
+			  "password: mysql_native_password cannot be checked with an ed25519 hash: set "
+			  "auth_plugin = client_ed25519");
+	else if (auth == CFG_AUTH_ED25519 && kind == CFG_NATIVE_HASH)
+		msg_error(t->msgs, pw->pos,
+			  "password: client_ed25519 cannot be checked with a hash of "
+			  "mysql_native_password: write the password itself or its hash ed25519:..., or "
+			  "set auth_plugin = mysql_native_password");
+	else if (kind == CFG_ED25519_HASH && !u->v[USER_backend_password].given)
+		msg_error(t->msgs, pw->pos,
+			  "password: with an ed25519 hash the password never comes by, so that nothing logs "
+			  "in at the servers: add backend_password (and backend_user)");
+}
+
 static void
 check_user(struct conf_tree *t, const struct conf_section *u)
 {
@@ -365,10 +403,8 @@ check_user(struct conf_tree *t, const struct conf_section *u)
 		msg_warn(t->msgs, pw->pos,
 			 "[user %s] may log in without a password from anywhere: set allow_from",
 			 u->name);
-	else if (!pw->bad && pw->text[0] == '*' && pw->len == 41 && !check_is_hash(pw->text))
-		msg_warn(t->msgs, pw->pos,
-			 "password: looks like a hash but is not 40 hex digits; it is taken as it "
-			 "stands");
+	if (pw->given)
+		check_user_auth(t, u);
 	check_no_hash(t, &u->v[USER_backend_password], "backend_password");
 	check_nets(t, &u->v[USER_allow_from], "allow_from");
 }

@@ -14,8 +14,6 @@ void check_tree(struct conf_tree *t);
 /* Do the sections fit? Once with the file's own max_*, at a reload once more with what there is. */
 void check_room(struct conf_tree *t, const struct conf_room *room);
 struct conf_room check_room_asked(const struct conf_tree *t);
-/* "*" and 40 hex digits? */
-bool check_is_hash(const char *password);
 /* Number of workers that `workers` asks for: 0: auto. false: neither auto nor a number from 1. */
 bool check_workers(const char *text, u64 *n_r);
 #endif

@@ -39,6 +39,18 @@ auth_sha1(const void *p, size_t n, u8 out[20])
 }
 
 int
+auth_random(void *p, size_t n)
+{
+	ssize_t got;
+
+	AN(n <= 256); /* up to here getrandom gives all or nothing */
+	do
+		got = getrandom(p, n, 0);
+	while (got < 0 && errno == EINTR);
+	return got == (ssize_t)n ? 0 : ERR_SYSTEM;
+}
+
+int
 auth_scramble_new(u8 scramble[AUTH_SCRAMBLE])
 {
 	u8 raw[32]; /* 12 to spare: 1 byte in 64 is not used */

@@ -15,6 +15,8 @@
 /* Random bytes 1 to 127 without '$' (it separates fields in later methods); 7 bits since old
  * connectors read the scramble as ASCII text. 0 or ERR_SYSTEM. */
 MUST_CHECK int auth_scramble_new(u8 scramble[AUTH_SCRAMBLE]);
+/* Any bytes. 0 or ERR_SYSTEM. */
+MUST_CHECK int auth_random(void *p, size_t n);
 /* Panics if libcrypto refuses SHA-1 (a FIPS-only build): no login could ever succeed. */
 void auth_sha1(const void *p, size_t n, u8 out[20]);
 void auth_native_stage1(const char *password, size_t len, u8 stage1[20]);

@@ -245,14 +245,15 @@ hs_change_user_write(struct wr *w, u32 caps, const struct hs_change_user *u)
 }
 
 void
-hs_auth_switch_write(struct wr *w, u8 seq, const char *plugin, const u8 scramble[20])
+hs_auth_switch_write(struct wr *w, u8 seq, const char *plugin, const u8 *data, size_t len)
 {
 	size_t at = wr_pkt_begin(w);
 
 	wr_u8(w, 0xfe);
 	wr_nul_str(w, plugin);
-	wr_bytes(w, scramble, SCRAMBLE_1 + SCRAMBLE_2);
-	wr_u8(w, 0);
+	wr_bytes(w, data, len);
+	if (len == SCRAMBLE_1 + SCRAMBLE_2)
+		wr_u8(w, 0);
 	wr_pkt_end(w, at, seq);
 }
 

@@ -61,7 +61,8 @@ MUST_CHECK int hs_change_user_parse(const u8 *body, size_t len, u32 caps, struct
 /* A whole packet, sequence 0, with all fields that caps ask for. */
 void hs_change_user_write(struct wr *w, u32 caps, const struct hs_change_user *u);
 
-void hs_auth_switch_write(struct wr *w, u8 seq, const char *plugin, const u8 scramble[20]);
+/* A scramble of 20 bytes is ended by a NUL, as servers do it; other data (client_ed25519: 32 bytes) is not. */
+void hs_auth_switch_write(struct wr *w, u8 seq, const char *plugin, const u8 *data, size_t len);
 /* body[0] must be 0xfe. 0 or ERR_BACKEND_PROTO (also for the one-byte switch to the pre-4.1 method,
  * which is not safe). The NUL that ends a 20-byte scramble is not part of data_r. */
 MUST_CHECK int hs_auth_switch_parse(const u8 *body, size_t len, struct slice *plugin_r,

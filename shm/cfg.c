@@ -10,6 +10,30 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
+/* Digits of base64 whose bits behind the 256th are zero: the last one of a key of 32 bytes. */
+#define BASE64      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+#define BASE64_LAST "AEIMQUYcgkosw048"
+
+const char *
+cfg_ed25519_key(const char *text)
+{
+	return text + strlen(CFG_ED25519_PREFIX);
+}
+
+enum cfg_secret_kind
+cfg_secret_kind(const char *text)
+{
+	if (text[0] == '*' && strlen(text) == 41 && strspn(text + 1, "0123456789abcdefABCDEF") == 40)
+		return CFG_NATIVE_HASH;
+	if (strncmp(text, CFG_ED25519_PREFIX, strlen(CFG_ED25519_PREFIX)) == 0) {
+		const char *b = cfg_ed25519_key(text);
+
+		if (strlen(b) == 43 && strspn(b, BASE64) == 43 && strchr(BASE64_LAST, b[42]) != NULL)
+			return CFG_ED25519_HASH;
+	}
+	return CFG_PLAIN;
+}
+
 /* A range of n records of `each` bytes: inside the snapshot, behind its root, aligned. */
 static bool
 range_ok(const struct cfg *c, u32 off, u64 n, size_t each, size_t align)

@@ -39,7 +39,7 @@ struct cfg_margay {
 	u32 proxy_nets_off; /* struct cfg_net[nproxy_nets] */
 	u32 pad;
 	struct cfg_pem pem;
-	struct cfg_secret tls_ticket; /* hex digits: what the keys of session tickets are made from */
+	struct cfg_secret tls_ticket; /* hex digits: what the keys of session tickets are made from, and what is asked of users that nobody knows */
 };
 struct cfg_server {
 #define OPT_SERVER(type, name, def, min, max, reload, extra, summary, prose) CFG_##type(name)
@@ -92,6 +92,17 @@ enum cfg_compression { CFG_ZIP_OFF, CFG_ZIP_ZLIB, CFG_ZIP_ZSTD, CFG_ZIP_ANY }; /
 enum cfg_tls_user { CFG_UTLS_ANY, CFG_UTLS_REQUIRED, CFG_UTLS_CERT };
 enum cfg_causal { CFG_CAUSAL_SESSION, CFG_CAUSAL_CLUSTER, CFG_CAUSAL_OFF };
 enum cfg_read_split { CFG_SPLIT_YES, CFG_SPLIT_NO };
+enum cfg_auth { CFG_AUTH_NATIVE, CFG_AUTH_ED25519 }; /* [margay] default_auth_plugin; [user] auth_plugin has "default" before them */
+
+/* What the secret of a user is, by its looks. */
+enum cfg_secret_kind {
+	CFG_PLAIN,
+	CFG_NATIVE_HASH,  /* "*" and 40 hex digits */
+	CFG_ED25519_HASH, /* CFG_ED25519_PREFIX and 43 digits of base64 */
+};
+#define CFG_ED25519_PREFIX "ed25519:"
+enum cfg_secret_kind cfg_secret_kind(const char *text);
+const char *cfg_ed25519_key(const char *text); /* the digits in a CFG_ED25519_HASH */
 
 struct cfg_root {
 	struct shm_header h; /* SHM_MAGIC_CONFIG; generation in h.generation */
@@ -168,6 +179,12 @@ cfg_list_text(const struct cfg *c, struct cfg_list l, u32 i)
 }
 /* The order of users: memcmp, then the shorter first. */
 int cfg_name_cmp(const char *a, size_t alen, const char *b, size_t blen);
+/* How the user's clients prove who they are. */
+static inline enum cfg_auth
+cfg_user_auth(const struct cfg *c, const struct cfg_user *u)
+{
+	return (enum cfg_auth)(u->auth_plugin == 0 ? c->r->margay.default_auth_plugin : u->auth_plugin - 1);
+}
 /* By name, or NULL. */
 const struct cfg_user *cfg_user_find(const struct cfg *c, const char *name, size_t len);
 /* Is the address (family 4, 6, 1; addr in network order) inside one of the user's networks? None: yes.

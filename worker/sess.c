@@ -481,6 +481,7 @@ on_sess_closed(void *arg)
 	settings_put(&w->in, s->set);
 	trace_off(s);
 	bpool_forget(s);
+	auth_forget(s);
 	mem_wipe(s->stage1, sizeof s->stage1);
 	free(s->last_words);
 	s->magic = 0;

@@ -130,6 +130,7 @@ struct sess {
 	bool has_password;
 	bool counted_user, counted_addr;
 	u32 counted_user_id;
+	struct auth *auth;      /* the question asked of the client, until it is answered; NULL: none */
 	struct sess_before *before; /* who it was before the COM_CHANGE_USER under way; NULL: none is */
 	u8 failed_changes;
 	struct istr *login_db;  /* named by the handshake or default_schema, until the login is done */
@@ -257,11 +258,12 @@ void peer_host(const struct sess *s, char *buf, size_t size);
 /* sess_auth.c: ends in login_admit, or in an error and the end of the session. token: what came with the handshake
  * response or COM_CHANGE_USER for `plugin` (len 0: mysql_native_password). */
 void auth_begin(struct sess *s, struct slice plugin, struct slice token);
-/* COM_CHANGE_USER: as servers do, the client is always asked, with the bytes of before: libmariadb answers those, whatever
+/* COM_CHANGE_USER: as servers do, the client is always asked, with the scramble of before: libmariadb answers that, whatever
  * is sent (measured). */
 void auth_change(struct sess *s);
 /* The client's next packet in state SWITCH. */
 void auth_more(struct sess *s, const u8 *body, size_t len);
+void auth_forget(struct sess *s);
 
 /* sess_change.c: COM_CHANGE_USER */
 void change_begin(struct sess *s, const u8 *body, size_t len);

@@ -497,6 +497,8 @@ login_packet(struct sess *s, const u8 *body, size_t len, u8 seq)
 {
 	u8 want = s->state != SESS_LOGIN ? (u8)(s->next_seq + 1) : conn_is_tls(&s->conn) ? 2 : 1;
 
+	if (conn_is_zip(&s->conn))
+		seq = want; /* COM_CHANGE_USER under compression: as in statement_length */
 	s->next_seq = (u8)(seq + 1);
 	if (seq != want) {
 		bad_handshake(s);

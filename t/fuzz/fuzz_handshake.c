@@ -73,6 +73,12 @@ one_switch(const u8 *body, size_t len)
 	must_be_inside(plugin, body, len);
 	must_be_inside(data, body, len);
 	MUST(memchr(plugin.p, 0, plugin.len + 1) == plugin.p + plugin.len);
+	struct slice plugin2, data2;
+	struct wr w = wr_init(out, sizeof out);
+	hs_auth_switch_write(&w, 2, (const char *)plugin.p, data.p, data.len);
+	MUST(!w.bad && hs_auth_switch_parse(out + PKT_HDR, w.len - PKT_HDR, &plugin2, &data2) == 0);
+	must_be_same(plugin2, plugin);
+	must_be_same(data2, data);
 }
 
 static void

@@ -283,7 +283,7 @@ login(struct peer *p, const char *user, const char *db, const u8 *stage1)
 		     "switch does not parse");
 		must(data.len == 20, "switch without a scramble");
 		w = peer_writer(p);
-		hs_auth_switch_write(&w, p->seq, "mysql_native_password", data.p);
+		hs_auth_switch_write(&w, p->seq, "mysql_native_password", data.p, 20);
 		printf("switch %.*s %s\n", text(plugin), (const char *)plugin.p, same(p, &w));
 		w = peer_writer(p);
 		auth_native_token(stage1 != NULL ? stage1 : token, data.p, token);
@@ -355,7 +355,7 @@ let_in(struct peer *p, const u8 stage2[20], u32 caps, bool ask_again, struct hs_
 
 		must(auth_scramble_new(g.scramble) == 0, "scramble");
 		w = peer_writer(p);
-		hs_auth_switch_write(&w, seq + 1, "mysql_native_password", g.scramble);
+		hs_auth_switch_write(&w, seq + 1, "mysql_native_password", g.scramble, 20);
 		peer_send(p, &w);
 		peer_read(p);
 		printf("switched auth=%zu\n", p->len);

@@ -6,6 +6,9 @@
  *   long N PARAM SIZE      SIZE bytes of long data cursor N ROWS   server-side cursor, ROWS ahead
  *   bulk N ROWS [i:BASE|s:TEXT|z (NULL)|d (DEFAULT)]...  an array: row r has BASE + r, TEXT and r; COM_STMT_BULK_EXECUTE
  *   first N K              fetch K rows, leave the rest where they are       reset N      close N
+ * Words behind the database: compress; plugin=NAME, the method to begin with; tls=FILE, the authority that must have signed
+ * the server's certificate. A HOST with a slash is a Unix socket. PASSWORD - is none.
+ *
  *   ping | db NAME | resetconn | changeuser USER PASSWORD DB | id
  */
 #include <mysql.h>
@@ -366,6 +369,12 @@ do_stmt(const char *verb, char **words)
 	}
 }
 
+static const char *
+no_dash(const char *word)
+{
+	return word == NULL || strcmp(word, "-") == 0 ? NULL : word;
+}
+
 static void
 do_line(char *line)
 {
@@ -387,26 +396,42 @@ do_line(char *line)
 	} else if (strcmp(verb, "changeuser") == 0) {
 		const char *u = strtok_r(NULL, " ", &words), *p = strtok_r(NULL, " ", &words);
 
-		done(mysql_change_user(my, u, p, strtok_r(NULL, " ", &words)));
+		done(mysql_change_user(my, u, no_dash(p), strtok_r(NULL, " ", &words)));
 	} else {
 		do_stmt(verb, &words);
 	}
+}
+
+static bool
+option(const char *word)
+{
+	if (strcmp(word, "compress") == 0)
+		mysql_options(my, MYSQL_OPT_COMPRESS, NULL);
+	else if (strncmp(word, "plugin=", 7) == 0)
+		mysql_options(my, MYSQL_DEFAULT_AUTH, word + 7);
+	else if (strncmp(word, "tls=", 4) == 0)
+		mysql_options(my, MYSQL_OPT_SSL_CA, word + 4);
+	else
+		return false;
+	return true;
 }
 
 int
 main(int argc, char **argv)
 {
 	static char line[1 << 20];
+	bool good = argc >= 6;
 
-	if (argc != 6 && !(argc == 7 && strcmp(argv[6], "compress") == 0)) {
-		fprintf(stderr, "usage: psclient HOST PORT USER PASSWORD DATABASE [compress] <commands\n");
+	my = mysql_init(NULL);
+	for (int i = 6; i < argc; i++)
+		good = good && option(argv[i]);
+	if (!good) {
+		fprintf(stderr, "usage: psclient HOST PORT USER PASSWORD DATABASE [WORD..] <commands\n");
 		return 2;
 	}
-	my = mysql_init(NULL);
-	if (argc == 7)
-		mysql_options(my, MYSQL_OPT_COMPRESS, NULL);
-	if (mysql_real_connect(my, argv[1], argv[3], argv[4], argv[5],
-		(unsigned)strtoul(argv[2], NULL, 10), NULL,
+	bool local = strchr(argv[1], '/') != NULL;
+	if (mysql_real_connect(my, local ? NULL : argv[1], argv[3], no_dash(argv[4]), argv[5],
+		(unsigned)strtoul(argv[2], NULL, 10), local ? argv[1] : NULL,
 		CLIENT_MULTI_STATEMENTS | CLIENT_MULTI_RESULTS) == NULL) {
 		print_error(mysql_errno(my), mysql_sqlstate(my), mysql_error(my));
 		return 1;

@@ -1,21 +1,181 @@
 """Authentication: who a client is, and how it proves it. COM_CHANGE_USER against what a server does; methods with the
 plug-ins of libmariadb as clients."""
+import struct
+
 from margaytest import *
+from mt_certs import Authority
 from peer_wire import *
 from test_basic import psclient
 import peer
 
 SECOND = ("second", "another")
 USERS = {APP[0]: APP[1], SECOND[0]: SECOND[1], "open": ""}
+ED25519 = "client_ed25519"
+ED = ("ed", "Ed's \u00e4 secret")      # known by its password
+EDHASH = ("edhash", "x" * 200)         # by its hash
 
 
 def setup():
-    global db, m
-    db = replication_set(1, users=USERS)
+    global db, m, ca
+    ca = Authority("ca")
+    db = replication_set(1, ["--plugin-load-add=auth_ed25519"], users=USERS)
+    for name, pw in ED, EDHASH:
+        db[0].sql("CREATE USER %s@'%%' IDENTIFIED VIA ed25519 USING PASSWORD(%s)" % (name, quoted(pw)),
+                  "GRANT ALL ON shop.* TO %s@'%%'" % name)
     db[0].sql("CREATE TABLE shop.t (id INT PRIMARY KEY, v INT)", "INSERT INTO shop.t VALUES (1, 1), (2, 2)",
               "REVOKE ALL ON other.* FROM app@'%'")
     db[1].catch_up()
-    m = Margay(db, users={name: {"password": pw or '""'} for name, pw in USERS.items()})
+    m = margay()
+
+
+def quoted(s):
+    return '"%s"' % s.replace("\\", "\\\\").replace('"', '\\"')
+
+
+def margay(opts=None, **kw):
+    """In front of the servers, with users of all methods; those that no server lets in by native are app there."""
+    front = ca.issue("proxy.example", "DNS:proxy.example,IP:127.0.0.1")
+    users = {name: {"password": pw or '""'} for name, pw in USERS.items()}
+    backend = {"backend_user": APP[0], "backend_password": APP[1]}
+    users[ED[0]] = {"password": quoted(ED[1]), "auth_plugin": ED25519, **backend}
+    users[EDHASH[0]] = {"password": "ed25519:" + ed25519_hash(EDHASH[1]), "auth_plugin": ED25519, **backend}
+    return Margay(db, margay={"tls_cert": front[0], "tls_key": front[1], **(opts or {})}, users=users, **kw)
+
+
+def ed25519_hash(pw):
+    h = db[0].one("SELECT authentication_string FROM mysql.user WHERE user = %s" % quoted(EDHASH[0]))
+    eq(len(h), 43)
+    return h
+
+
+def client(where, user, script, *words):
+    """What psclient, a client on libmariadb, prints. where: a port, or the path of a socket."""
+    local = isinstance(where, str)
+    r = subprocess.run([os.path.join(BUILD, "t", "bin", "psclient"), where if local else "127.0.0.1",
+                        "0" if local else str(where), user[0], user[1] or "-", "shop", *words],
+                       input="\n".join(script) + "\n", capture_output=True, text=True, errors="replace", timeout=60 * SLOW)
+    if r.returncode > 1 or r.stderr:
+        raise Failed("psclient: exit %d\n%s%s" % (r.returncode, r.stdout[-2000:], r.stderr))
+    return r.stdout
+
+
+ME = "query SELECT 'in', DATABASE()"
+IN = "connected\n.\ncols in:253 DATABASE():253\nrow [in] [shop]\nend warnings=0\n.\n"
+
+
+# ---- methods
+
+WAYS = [(), ("compress",), ("tls",), ("tls", "compress"), ("unix",), ("unix", "compress")]
+
+
+def through(m, user, script, way, *words):
+    """Through Margay in one of the WAYS."""
+    words = list(words) + ["compress"] * ("compress" in way) + ["tls=" + ca.pem] * ("tls" in way)
+    return client(m.socket if "unix" in way else m.port, user, script, *words)
+
+
+def test_ed25519_every_way():
+    for user in ED, EDHASH:
+        eq(client(db[0].port, user, [ME]), IN, "the server itself")
+        for way in WAYS:
+            eq(through(m, user, [ME], way), IN, "%s %s" % (user[0], way))
+            for begin in ED25519, "caching_sha2_password":
+                eq(through(m, user, [ME], way, "plugin=" + begin), IN, "%s %s begins with %s" % (user[0], way, begin))
+
+
+def test_wrong_passwords_as_at_a_server():
+    for user in ED, EDHASH, APP, SECOND:
+        for pw in "wrong", "":
+            want = client(db[0].port, (user[0], pw), [])
+            ok(want.startswith("err 1045 28000 Access denied for user '%s'" % user[0]), want)
+            for way in WAYS:
+                # libmariadb's word for the host is the server's: by address there, by name from a socket
+                got = through(m, (user[0], pw), [], way)
+                eq(got.replace("'localhost'", "'127.0.0.1'"), want, "%s %s" % (user[0], way))
+
+
+def test_exchange_as_at_a_server():
+    """The packets of client_ed25519 and their numbers, and what becomes of answers that are none."""
+    def ask(port, user):
+        c = peer.Conn(peer.Target("127.0.0.1", port, user, "", "shop"), 20 * SLOW)
+        c.read_greeting()
+        c.send(packet(c.response(), 1))
+        seq, b = c.read_packet()
+        eq(b[:1], b"\xfe")
+        name, data = b[1:].split(b"\0", 1)
+        return c, (seq, name, len(data)), data
+
+    def end(c, what):
+        c.send(packet(what, 3))
+        seq, b = c.read_packet()
+        try:
+            c.read_packet()
+            closed = False
+        except Closed:
+            closed = True
+        return seq, b[0], struct.unpack("<H", b[1:3])[0], closed
+
+    nonces = set()
+    for user in ED[0], EDHASH[0]:
+        for what in b"\0" * 64, b"\xff" * 64, bytes(range(64)):
+            c, first, data = ask(db[0].port, user)
+            want = first, end(c, what)
+            c, first, data = ask(m.port, user)
+            nonces.add(data)
+            eq((first, end(c, what)), want, "%s %r" % (user, what))
+        for n in 0, 1, 20, 32, 63, 65, 1000, 60000:  # a server says 1045 too, or that the packet is malformed
+            c, first, data = ask(m.port, user)
+            eq(end(c, b"x" * n), (4, 255, 1045, True), "%s, %d bytes" % (user, n))
+    eq(len(nonces), 6, "each one is asked something else")
+
+
+def test_ed25519_change_user():
+    script = ["changeuser %s %s shop" % APP, ME, "changeuser %s %s shop" % EDHASH, ME, "changeuser %s wrong shop" % EDHASH[0], ME,
+              "changeuser %s %s shop" % SECOND, ME, "changeuser nobody x shop", ME]
+    for user in EDHASH, APP:
+        want = client(db[0].port, user, script)
+        eq(want.count("row [in]"), 5, want)
+        for way in WAYS:
+            got = through(m, user, script, way)
+            eq(got.replace("'localhost'", "'127.0.0.1'"), want, "%s %s" % (user[0], way))
+    wait_for(lambda: m.counter("clients") == 0, 20, "clients to be gone")
+
+
+def asked(m, name):
+    """The method that a name is asked for, b'' if it is refused at once."""
+    c = peer.Conn(peer.Target("127.0.0.1", m.port, name, "wrong"), 20 * SLOW)
+    try:
+        c.read_greeting()
+        c.send(packet(c.response(), 1))
+        _, b = c.read_packet()
+        return b[1:].split(b"\0")[0] if b[:1] == b"\xfe" else b""
+    finally:
+        c.close()
+
+
+def test_unknown_users_see_what_known_ones_see():
+    names = ["nobody%d" % i for i in range(60)]
+    first = [asked(m, n) for n in names]
+    eq(set(first), {asked(m, n) for n in (APP[0], ED[0])}, "methods that only names nobody has are asked for, or never are")
+    m.reload()
+    for p in m.worker_pids():
+        os.kill(p, signal.SIGKILL)
+    m.wait_serving()
+    eq([asked(m, n) for n in names], first, "the same after a reload and in another worker")
+
+
+def test_default_method_and_reload():
+    n = margay({"default_auth_plugin": ED25519}, name="default")
+    eq(asked(n, APP[0]), ED25519.encode())
+    eq(client(n.port, APP, [ME]), IN, "and its password logs in at the servers")
+    n.users[APP[0]]["auth_plugin"] = "mysql_native_password"
+    n.reload()
+    eq(asked(n, APP[0]), b"")
+    eq(client(n.port, APP, [ME]), IN)
+    n.users[EDHASH[0]].pop("backend_password")
+    r = n.reload(ok_wanted=False)
+    ok(r.returncode and "backend_password" in r.stdout + r.stderr, r.stdout + r.stderr)
+    n.stop()
 
 
 # ---- COM_CHANGE_USER

@@ -445,10 +445,27 @@ Test(auth_switch, of_a_real_server)
 	cr_assert_eq(hs_auth_switch_parse(BYTES(REAL_SWITCH), &plugin, &data), 0);
 	cr_assert(slice_is(plugin, "mysql_native_password"));
 	cr_assert(slice_is(data, "~rB3w!74=uW4;m3V6IO2"));
-	hs_auth_switch_write(&w, 2, "mysql_native_password", data.p);
+	hs_auth_switch_write(&w, 2, "mysql_native_password", data.p, 20);
 	cr_assert_eq(w.len, PKT_HDR + sizeof REAL_SWITCH - 1);
 	cr_assert_arr_eq(buf + PKT_HDR, REAL_SWITCH, sizeof REAL_SWITCH - 1);
 	cr_assert_eq(buf[3], 2);
+}
+
+/* What auth_ed25519.so sends (measured): no NUL behind the nonce. */
+Test(auth_switch, of_ed25519)
+{
+	struct slice plugin, data;
+	u8 buf[64], nonce[32];
+	struct wr w = wr_init(buf, sizeof buf);
+
+	memset(nonce, 0xe7, sizeof nonce);
+	nonce[31] = 0;
+	hs_auth_switch_write(&w, 2, "client_ed25519", nonce, sizeof nonce);
+	cr_assert_eq(w.len, PKT_HDR + 1 + sizeof "client_ed25519" + 32);
+	cr_assert_eq(hs_auth_switch_parse(buf + PKT_HDR, w.len - PKT_HDR, &plugin, &data), 0);
+	cr_assert(slice_is(plugin, "client_ed25519"));
+	cr_assert_eq(data.len, 32);
+	cr_assert_arr_eq(data.p, nonce, 32);
 }
 
 static int
@@ -462,7 +479,7 @@ parse_switch(const u8 *p, size_t n)
 static void
 write_switch(struct wr *w)
 {
-	hs_auth_switch_write(w, 2, "mysql_native_password", (const u8 *)"~rB3w!74=uW4;m3V6IO2");
+	hs_auth_switch_write(w, 2, "mysql_native_password", (const u8 *)"~rB3w!74=uW4;m3V6IO2", 20);
 }
 
 Test(auth_switch, odd_ones)

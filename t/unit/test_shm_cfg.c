@@ -509,6 +509,8 @@ Test(cfg, enums_match_their_words)
 	if (strcmp(#name, "causal_reads") == 0)                                                    \
 		cr_assert_str_eq(extra, "session|cluster|off");
 #define OPT_USER(type, name, def, min, max, reload, extra, summary, prose)                         \
+	if (strcmp(#name, "auth_plugin") == 0)                                                     \
+		cr_assert_str_eq(extra, "default|mysql_native_password|client_ed25519");           \
 	if (strcmp(#name, "read_split") == 0)                                                      \
 		cr_assert_str_eq(extra, "yes|no");
 #include "tbl/options.def"
@@ -516,4 +518,17 @@ Test(cfg, enums_match_their_words)
 	cr_assert(CFG_READ_REPLICAS == 0 && CFG_READ_ALL == 1 && CFG_READ_PRIMARY == 2);
 	cr_assert(CFG_CAUSAL_SESSION == 0 && CFG_CAUSAL_CLUSTER == 1 && CFG_CAUSAL_OFF == 2);
 	cr_assert(CFG_SPLIT_YES == 0 && CFG_SPLIT_NO == 1);
+}
+
+Test(cfg, kinds_of_secrets)
+{
+	cr_assert_eq(cfg_secret_kind("*0123456789abcdefABCDEF012345678901234567"), CFG_NATIVE_HASH);
+	cr_assert_eq(cfg_secret_kind("*0123456789abcdefABCDEF01234567890123456"), CFG_PLAIN);
+	cr_assert_eq(cfg_secret_kind("*0123456789abcdefABCDEF01234567890123456g"), CFG_PLAIN);
+	cr_assert_eq(cfg_secret_kind("ed25519:ZIgUREUg5PVgQ6LskhXmO+eZLS0nC8be6HPjYWR4YJY"), CFG_ED25519_HASH);
+	cr_assert_eq(cfg_secret_kind("ed25519:ZIgUREUg5PVgQ6LskhXmO+eZLS0nC8be6HPjYWR4YJZ"), CFG_PLAIN, "257 bits");
+	cr_assert_eq(cfg_secret_kind("ed25519:ZIgUREUg5PVgQ6LskhXmO+eZLS0nC8be6HPjYWR4YJ"), CFG_PLAIN);
+	cr_assert_eq(cfg_secret_kind("ed25519:ZIgUREUg5PVgQ6LskhXmO+eZLS0nC8be6HPjYWR4YJY="), CFG_PLAIN);
+	cr_assert_eq(cfg_secret_kind("ED25519:ZIgUREUg5PVgQ6LskhXmO+eZLS0nC8be6HPjYWR4YJY"), CFG_PLAIN);
+	cr_assert_eq(cfg_secret_kind(""), CFG_PLAIN);
 }

@@ -428,7 +428,7 @@ TEST_WORKER(server_switches_the_method_back)
 	server_greet(s);
 	server_expect_login(s, "app", "secret");
 	memset(s->scramble, 'q', 20);
-	hs_auth_switch_write(&w, 2, "mysql_native_password", s->scramble);
+	hs_auth_switch_write(&w, 2, "mysql_native_password", s->scramble, 20);
 	peer_send(s, buf, w.len);
 	size_t len;
 	const u8 *p = peer_packet(s, &len);

@@ -87,12 +87,12 @@ write_conf(FILE *f, const struct rig_conf *c, u32 n)
 		fprintf(f, "%sdb%u", i > 0 ? ", " : "", i);
 	/* hashed: *14E65567ABDB5135D0CFD9A70B3032C179A49EE7 is "secret" */
 	fprintf(f,
-	    "\n[user %s]\npassword = secret\ncluster = main\n%s\n"
+	    "\n[user %s]\npassword = %s\ncluster = main\n%s\n"
 	    "[user hashed]\npassword = *14E65567ABDB5135D0CFD9A70B3032C179A49EE7\ncluster = main\n"
 	    "[user open]\npassword = \"\"\ncluster = main\n"
 	    "[user other]\npassword = o\ncluster = main\nbackend_user = deep\nbackend_password = d\n"
 	    "[user admin]\npassword = a\ncluster = main\nprocess_admin = yes\n",
-	    c->user_name != NULL ? c->user_name : "app", c->user != NULL ? c->user : "");
+	    c->user_name != NULL ? c->user_name : "app", c->password != NULL ? c->password : "secret", c->user != NULL ? c->user : "");
 }
 
 static void

@@ -50,6 +50,7 @@ extern struct rig R;
 struct rig_conf {
 	const char *margay, *server, *cluster, *user;
 	const char *user_name; /* NULL: app */
+	const char *password;  /* its; NULL: secret */
 	u32 servers; /* 0: two: db0 primary, db1 replica */
 };
 void rig_start(const struct rig_conf *c);
