@@ -190,3 +190,19 @@ tls_cert_outdated(const char *pem)
 	BIO_free(b);
 	return out;
 }
+
+bool
+tls_rsa_make(char pem_r[TLS_RSA_PEM])
+{
+	EVP_PKEY *k = EVP_RSA_gen(2048);
+	BIO *b = BIO_new(BIO_s_secmem());
+	int n = k != NULL && b != NULL && PEM_write_bio_PrivateKey(b, k, NULL, NULL, 0, NULL, NULL) == 1 ?
+	    BIO_read(b, pem_r, TLS_RSA_PEM - 1) : 0;
+	bool ok = n > 0 && n < TLS_RSA_PEM - 1;
+
+	pem_r[ok ? n : 0] = '\0';
+	BIO_free(b);
+	EVP_PKEY_free(k);
+	ERR_clear_error();
+	return ok;
+}

@@ -20,6 +20,9 @@ enum tls_part { TLS_CERT, TLS_KEY, TLS_CA, TLS_CRL, TLS_CIPHERS, TLS_SUITES, TLS
 /* NULL: *part_r and why say what is wrong; no part of a key is in it. */
 struct ssl_ctx_st *tls_ctx_make(const struct tls_opts *o, enum tls_part *part_r, char *why, size_t size);
 void tls_ctx_drop(struct ssl_ctx_st *ctx);
+/* A new RSA key of 2048 bits in PEM (a tenth of a second of computing). False: OpenSSL or the room did not give it. */
+#define TLS_RSA_PEM 2048
+bool tls_rsa_make(char pem_r[TLS_RSA_PEM]);
 /* Has the first certificate of the text run out, or does it not hold yet? */
 bool tls_cert_outdated(const char *pem);
 #endif

@@ -2,7 +2,6 @@
 #include "conf/check.h"
 #include "base/str.h"
 #include "conf/addr.h"
-#include "shm/cfg.h"
 #include "shm/link.h"
 #include <inttypes.h>
 #include <sys/stat.h>
@@ -344,20 +343,40 @@ check_clusters(struct conf_tree *t)
 
 /* ---- [user] ---- */
 
-static enum cfg_auth
-user_auth(const struct conf_tree *t, const struct conf_section *u)
+enum cfg_auth
+check_auth(const struct conf_tree *t, const struct conf_section *u)
 {
 	u64 own = u->v[USER_auth_plugin].num;
 
 	return (enum cfg_auth)(own == 0 ? t->margay.v[MARGAY_default_auth_plugin].num : own - 1);
 }
 
-static bool
-looks_like_hash(const struct opt_value *pw)
+/* What a text that begins so should have been; NULL: nothing of the kind. */
+static const char *
+hash_form(const struct opt_value *pw)
 {
-	return (pw->text[0] == '*' && pw->len == 41) ||
-	    strncmp(pw->text, CFG_ED25519_PREFIX, strlen(CFG_ED25519_PREFIX)) == 0;
+	if (pw->text[0] == '*' && pw->len == 41)
+		return "40 hex digits";
+	if (strncmp(pw->text, CFG_ED25519_PREFIX, strlen(CFG_ED25519_PREFIX)) == 0)
+		return "43 digits of base64";
+	if (strncmp(pw->text, "$A$", 3) == 0 || strncmp(pw->text, "0x244124", 8) == 0)
+		return "70 bytes that caching_sha2_password would store, or their hex digits";
+	return NULL;
 }
+
+/* By enum cfg_auth and by enum cfg_secret_kind: methods that can be checked with a kind of secret. */
+static const char *const auth_words[] = {"mysql_native_password", "caching_sha2_password", "client_ed25519"};
+static const struct {
+	const char *what, *fits;
+	u32 methods;
+} secret_kinds[] = {
+    [CFG_PLAIN] = {"the password itself", NULL, ~0u},
+    [CFG_NATIVE_HASH] = {"a hash of mysql_native_password", "mysql_native_password or caching_sha2_password",
+	1u << CFG_AUTH_NATIVE | 1u << CFG_AUTH_SHA2},
+    [CFG_SHA2_HASH] = {"a hash of caching_sha2_password", "caching_sha2_password", 1u << CFG_AUTH_SHA2},
+    [CFG_ED25519_HASH] = {"a hash of client_ed25519", "client_ed25519 or caching_sha2_password",
+	1u << CFG_AUTH_ED25519 | 1u << CFG_AUTH_SHA2},
+};
 
 /* Can a client's answer be checked with what is known of the password, and can it log in at a server? */
 static void
@@ -365,26 +384,20 @@ check_user_auth(struct conf_tree *t, const struct conf_section *u)
 {
 	const struct opt_value *pw = &u->v[USER_password];
 	enum cfg_secret_kind kind = cfg_secret_kind(pw->text);
-	enum cfg_auth auth = user_auth(t, u);
+	enum cfg_auth auth = check_auth(t, u);
 
 	if (pw->bad || u->v[USER_auth_plugin].bad || t->margay.v[MARGAY_default_auth_plugin].bad)
 		return;
-	if (kind == CFG_PLAIN && looks_like_hash(pw))
-		msg_warn(t->msgs, pw->pos,
-			 "password: looks like a hash but is not %s; it is taken as it stands",
-			 pw->text[0] == '*' ? "40 hex digits" : "43 digits of base64");
-	if (auth == CFG_AUTH_NATIVE && kind == CFG_ED25519_HASH)
+	if (kind == CFG_PLAIN && hash_form(pw) != NULL)
+		msg_warn(t->msgs, pw->pos, "password: looks like a hash but is not %s; it is taken as it stands",
+			 hash_form(pw));
+	if ((secret_kinds[kind].methods & 1u << auth) == 0)
 		msg_error(t->msgs, pw->pos,
-			  "password: mysql_native_password cannot be checked with an ed25519 hash: set "
-			  "auth_plugin = client_ed25519");
-	else if (auth == CFG_AUTH_ED25519 && kind == CFG_NATIVE_HASH)
+			  "password: %s cannot be checked with %s: write the password itself, or set auth_plugin = %s",
+			  auth_words[auth], secret_kinds[kind].what, secret_kinds[kind].fits);
+	else if (auth == CFG_AUTH_ED25519 && kind != CFG_PLAIN && !u->v[USER_backend_password].given)
 		msg_error(t->msgs, pw->pos,
-			  "password: client_ed25519 cannot be checked with a hash of "
-			  "mysql_native_password: write the password itself or its hash ed25519:..., or "
-			  "set auth_plugin = mysql_native_password");
-	else if (kind == CFG_ED25519_HASH && !u->v[USER_backend_password].given)
-		msg_error(t->msgs, pw->pos,
-			  "password: with an ed25519 hash the password never comes by, so that nothing logs "
+			  "password: with client_ed25519 and a hash the password never comes by, so that nothing logs "
 			  "in at the servers: add backend_password (and backend_user)");
 }
 

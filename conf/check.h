@@ -4,6 +4,7 @@
 #ifndef MARGAY_CONF_CHECK_H
 #define MARGAY_CONF_CHECK_H
 #include "conf/tree.h"
+#include "shm/cfg.h"
 
 /* Room in the shared memory; from the options max_*, or as it was made at start. */
 struct conf_room {
@@ -14,6 +15,8 @@ void check_tree(struct conf_tree *t);
 /* Do the sections fit? Once with the file's own max_*, at a reload once more with what there is. */
 void check_room(struct conf_tree *t, const struct conf_room *room);
 struct conf_room check_room_asked(const struct conf_tree *t);
+/* How the clients of a [user] prove who they are. */
+enum cfg_auth check_auth(const struct conf_tree *t, const struct conf_section *u);
 /* Number of workers that `workers` asks for: 0: auto. false: neither auto nor a number from 1. */
 bool check_workers(const char *text, u64 *n_r);
 #endif

@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "base/err.h"
 #include "base/str.h"
+#include "base/tls.h"
 #include "conf/addr.h"
 #include "conf/check.h"
 #include "conf/cpus.h"
@@ -184,6 +185,31 @@ put_ticket(struct snap *s, struct cfg_margay *m)
 	}
 	m->tls_ticket.len = (u32)strlen(text);
 	m->tls_ticket.off = blob_put(&s->secrets, text, m->tls_ticket.len + 1);
+	mem_wipe(made, sizeof made);
+}
+
+/* A client that has kept the public key goes on with it after a reload. */
+static void
+put_rsa(struct snap *s, struct cfg_margay *m)
+{
+	const struct conf_sections *users = &s->t->of[OPT_IN_USER];
+	const struct cfg *prev = s->a->previous;
+	char made[TLS_RSA_PEM] = "";
+	const char *text = prev != NULL && prev->s != NULL ? cfg_secret_text(prev, prev->r->margay.rsa_key) : "";
+	bool used = false;
+
+	for (size_t i = 0; i < users->n && !used; i++)
+		used = check_auth(s->t, users->v[i]) == CFG_AUTH_SHA2;
+	if (used && text[0] == '\0') {
+		if (!tls_rsa_make(made))
+			msg_warn(s->t->msgs, s->t->margay.pos,
+				 "no RSA key could be made: caching_sha2_password works over TLS and Unix sockets only");
+		text = made;
+	}
+	if (text[0] != '\0') {
+		m->rsa_key.len = (u32)strlen(text);
+		m->rsa_key.off = blob_put(&s->secrets, text, m->rsa_key.len + 1);
+	}
 	mem_wipe(made, sizeof made);
 }
 
@@ -497,6 +523,7 @@ snap_fill(struct snap *s)
 	r.margay.proxy_nets_off = put_nets(s, &s->t->margay.v[MARGAY_proxy_protocol_networks]);
 	put_pem(s, &s->t->margay.pem, &r.margay.pem);
 	put_ticket(s, &r.margay);
+	put_rsa(s, &r.margay);
 	rc = put_servers(s, &r);
 	if (rc == 0)
 		rc = put_clusters(s, &r);

@@ -4,8 +4,12 @@
 #include "proto/auth.h"
 #include <errno.h>
 #include <openssl/crypto.h>
+#include <openssl/err.h>
 #include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/rsa.h>
 #include <pthread.h>
+#include <stdlib.h>
 #include <sys/random.h>
 #include "base/check.h"
 #include "base/err.h"
@@ -14,7 +18,6 @@
 #define SHA1_LEN         20
 #define SHA256_LEN       32
 #define SHA2_STORED      (3 + 3 + 1 + AUTH_SHA2_SALT + AUTH_SHA2_DIGEST)
-#define AUTH_SHA2_PW_MAX 256 /* MAX_PLAINTEXT_LENGTH of the server's plug-in */
 
 static const char crypt64[] = "./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
@@ -287,43 +290,134 @@ crypt_spread(EVP_MD_CTX *ctx, struct slice what, size_t times, u8 *out, size_t l
 }
 
 void
-auth_sha2_crypt(const char *password, size_t len, const u8 *salt, size_t salt_len, u32 rounds,
-    char digest[AUTH_SHA2_DIGEST + 1])
+auth_crypt_begin(struct auth_crypt *c, const char *password, size_t len, const u8 *salt, size_t salt_len, u32 rounds)
 {
-	u8 a[SHA256_LEN], p[AUTH_SHA2_PW_MAX], s[AUTH_SHA2_SALT];
 	struct slice pw = {(const u8 *)password, len}, sl = {salt, salt_len};
 
-	AN(len <= sizeof p && salt_len <= sizeof s);
+	AN(len <= sizeof c->p && salt_len <= sizeof c->s);
 	pthread_once(&sha256_once, sha256_fetch);
 	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-	crypt_begin(ctx, pw, sl, a);
-	crypt_spread(ctx, pw, len, p, len);
-	crypt_spread(ctx, sl, 16 + (size_t)a[0], s, salt_len);
-	for (u32 i = 0; i < rounds; i++) {
-		struct slice part[4], word = {p, len}, last = {a, SHA256_LEN};
+	c->at = 0;
+	c->rounds = rounds;
+	c->len = len;
+	c->salt_len = salt_len;
+	crypt_begin(ctx, pw, sl, c->a);
+	crypt_spread(ctx, pw, len, c->p, len);
+	crypt_spread(ctx, sl, 16 + (size_t)c->a[0], c->s, salt_len);
+	EVP_MD_CTX_free(ctx);
+}
+
+bool
+auth_crypt_run(struct auth_crypt *c, u32 rounds)
+{
+	u32 end = c->rounds - c->at > rounds ? c->at + rounds : c->rounds;
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+
+	for (u32 i = c->at; i < end; i++) {
+		struct slice part[4], word = {c->p, c->len}, last = {c->a, SHA256_LEN};
 		size_t n = 0;
 
 		part[n++] = i & 1 ? word : last;
 		if (i % 3 != 0)
-			part[n++] = (struct slice){s, salt_len};
+			part[n++] = (struct slice){c->s, c->salt_len};
 		if (i % 7 != 0)
 			part[n++] = word;
 		part[n++] = i & 1 ? last : word;
-		sha256_parts(ctx, part, n, a);
+		sha256_parts(ctx, part, n, c->a);
 	}
-	crypt_text(a, digest);
 	EVP_MD_CTX_free(ctx);
-	mem_wipe(a, sizeof a);
-	mem_wipe(p, sizeof p);
+	c->at = end;
+	return end == c->rounds;
+}
+
+void
+auth_crypt_end(struct auth_crypt *c, char digest[AUTH_SHA2_DIGEST + 1])
+{
+	crypt_text(c->a, digest);
+	mem_wipe(c, sizeof *c);
 }
 
 bool
-auth_sha2_hash_check(const struct auth_sha2_hash *h, const char *password, size_t len)
+auth_sha2_same(const struct auth_sha2_hash *h, const char digest[AUTH_SHA2_DIGEST + 1])
 {
-	char digest[AUTH_SHA2_DIGEST + 1];
-
-	if (len > AUTH_SHA2_PW_MAX)
-		return false; /* the server itself takes no longer ones */
-	auth_sha2_crypt(password, len, h->salt, sizeof h->salt, h->rounds, digest);
 	return CRYPTO_memcmp(digest, h->digest, AUTH_SHA2_DIGEST) == 0;
+}
+
+/* ---- RSA ---- */
+
+struct auth_rsa {
+	EVP_PKEY *key;
+	u8 digest[SHA256_LEN]; /* of the text it was made from */
+	size_t len;
+	char public[1024];
+};
+
+static bool
+rsa_public_text(struct auth_rsa *r)
+{
+	BIO *b = BIO_new(BIO_s_mem());
+	int n = b != NULL && PEM_write_bio_PUBKEY(b, r->key) == 1 ? BIO_read(b, r->public, sizeof r->public) : 0;
+
+	BIO_free(b);
+	r->len = n > 0 ? (size_t)n : 0;
+	return n > 0 && (size_t)n < sizeof r->public;
+}
+
+struct auth_rsa *
+auth_rsa_get(const char *pem)
+{
+	struct auth_rsa *r = calloc(1, sizeof *r);
+	BIO *b = BIO_new_mem_buf(pem, (int)strlen(pem));
+
+	if (r != NULL && b != NULL)
+		r->key = PEM_read_bio_PrivateKey(b, NULL, NULL, NULL);
+	BIO_free(b);
+	if (r == NULL || r->key == NULL || EVP_PKEY_get_base_id(r->key) != EVP_PKEY_RSA ||
+	    EVP_PKEY_get_size(r->key) > AUTH_RSA_CIPHER_MAX || !rsa_public_text(r)) {
+		ERR_clear_error();
+		auth_rsa_put(r);
+		return NULL;
+	}
+	auth_sha256(pem, strlen(pem), r->digest);
+	return r;
+}
+
+void
+auth_rsa_put(struct auth_rsa *r)
+{
+	if (r != NULL)
+		EVP_PKEY_free(r->key);
+	free(r);
+}
+
+bool
+auth_rsa_is(const struct auth_rsa *r, const char *pem)
+{
+	u8 d[SHA256_LEN];
+
+	auth_sha256(pem, strlen(pem), d);
+	return r != NULL && memcmp(d, r->digest, sizeof d) == 0;
+}
+
+struct slice
+auth_rsa_public(const struct auth_rsa *r)
+{
+	return (struct slice){(const u8 *)r->public, r->len};
+}
+
+int
+auth_rsa_open(const struct auth_rsa *r, struct slice cipher, const u8 scramble[AUTH_SCRAMBLE],
+    u8 password_r[AUTH_RSA_CIPHER_MAX])
+{
+	size_t n = AUTH_RSA_CIPHER_MAX;
+	EVP_PKEY_CTX *c = EVP_PKEY_CTX_new(r->key, NULL);
+	bool ok = c != NULL && EVP_PKEY_decrypt_init(c) == 1 &&
+	    EVP_PKEY_CTX_set_rsa_padding(c, RSA_PKCS1_OAEP_PADDING) == 1 &&
+	    EVP_PKEY_decrypt(c, password_r, &n, cipher.p, cipher.len) == 1 && n > 0;
+
+	EVP_PKEY_CTX_free(c);
+	ERR_clear_error();
+	for (size_t i = 0; ok && i < n; i++)
+		password_r[i] ^= scramble[i % AUTH_SCRAMBLE];
+	return ok && password_r[n - 1] == '\0' ? (int)n - 1 : ERR_INVAL;
 }

@@ -49,10 +49,31 @@ struct auth_sha2_hash {
 };
 /* As stored (70 bytes), or "0x" and its hex digits as SHOW CREATE USER prints it. 0 or ERR_INVAL. */
 MUST_CHECK int auth_sha2_hash_parse(const char *text, size_t len, struct auth_sha2_hash *h_r);
-/* Milliseconds of computing for the usual 5,000 rounds. */
-bool auth_sha2_hash_check(const struct auth_sha2_hash *h, const char *password, size_t len);
-void auth_sha2_crypt(const char *password, size_t len, const u8 *salt, size_t salt_len, u32 rounds,
-    char digest[AUTH_SHA2_DIGEST + 1]);
+/* The digest in pieces, since the usual 5,000 rounds take milliseconds: begin, run until it is true, end (which wipes c). */
+#define AUTH_SHA2_PW_MAX 256 /* MAX_PLAINTEXT_LENGTH of the server's plug-in: it takes no longer ones */
+struct auth_crypt {
+	u32 at, rounds;
+	size_t len, salt_len;
+	u8 a[32], p[AUTH_SHA2_PW_MAX], s[AUTH_SHA2_SALT];
+};
+/* len is at most AUTH_SHA2_PW_MAX, salt_len AUTH_SHA2_SALT. */
+void auth_crypt_begin(struct auth_crypt *c, const char *password, size_t len, const u8 *salt, size_t salt_len, u32 rounds);
+bool auth_crypt_run(struct auth_crypt *c, u32 rounds);
+void auth_crypt_end(struct auth_crypt *c, char digest[AUTH_SHA2_DIGEST + 1]);
+bool auth_sha2_same(const struct auth_sha2_hash *h, const char digest[AUTH_SHA2_DIGEST + 1]);
+
+/* Passwords that come encrypted: RSA with OAEP (SHA-1, as both sides have it), over the password and its NUL, each byte
+ * XORed with the scramble's. */
+struct auth_rsa;
+#define AUTH_RSA_CIPHER_MAX 512 /* bytes: a key of 4096 bits */
+/* From a private key in PEM. NULL: it is none. The caller's, until auth_rsa_put. */
+struct auth_rsa *auth_rsa_get(const char *pem);
+void auth_rsa_put(struct auth_rsa *r);
+bool auth_rsa_is(const struct auth_rsa *r, const char *pem); /* made from that text? */
+struct slice auth_rsa_public(const struct auth_rsa *r);      /* the public key in PEM */
+/* The password's length; negative: cipher is none. A millisecond of computing. password_r holds the NUL too. */
+MUST_CHECK int auth_rsa_open(const struct auth_rsa *r, struct slice cipher, const u8 scramble[AUTH_SCRAMBLE],
+    u8 password_r[AUTH_RSA_CIPHER_MAX]);
 
 /* client_ed25519 as MariaDB has it: the secret scalar is made of SHA-512 of the password itself, which
  * may be of any length; the server sends 32 random bytes and gets their signature. */

@@ -5,6 +5,7 @@
 #include "config.h"
 #include "shm/cfg.h"
 #include "base/err.h"
+#include "base/str.h"
 #include "shm/link.h"
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -13,6 +14,27 @@
 /* Digits of base64 whose bits behind the 256th are zero: the last one of a key of 32 bytes. */
 #define BASE64      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 #define BASE64_LAST "AEIMQUYcgkosw048"
+
+/* "$A$", three hex digits, "$", 20 bytes of salt, 43 digits of crypt(3); or all of it in hex. */
+#define SHA2_LEN 70
+#define CRYPT64  "./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+#define HEX      "0123456789abcdefABCDEF"
+
+static bool
+is_sha2_hash(const char *t, size_t n)
+{
+	char raw[SHA2_LEN + 1];
+
+	if (n == 2 + 2 * SHA2_LEN && strncmp(t, "0x", 2) == 0) {
+		if (hex_decode(raw, SHA2_LEN, t + 2, n - 2) != 0)
+			return false;
+		raw[SHA2_LEN] = '\0';
+		t = raw;
+		n = strlen(raw);
+	}
+	return n == SHA2_LEN && strncmp(t, "$A$", 3) == 0 && strspn(t + 3, HEX) == 3 && strncmp(t + 3, "000", 3) != 0 &&
+	    t[6] == '$' && strspn(t + 27, CRYPT64) == 43;
+}
 
 const char *
 cfg_ed25519_key(const char *text)
@@ -23,8 +45,10 @@ cfg_ed25519_key(const char *text)
 enum cfg_secret_kind
 cfg_secret_kind(const char *text)
 {
-	if (text[0] == '*' && strlen(text) == 41 && strspn(text + 1, "0123456789abcdefABCDEF") == 40)
+	if (text[0] == '*' && strlen(text) == 41 && strspn(text + 1, HEX) == 40)
 		return CFG_NATIVE_HASH;
+	if (is_sha2_hash(text, strlen(text)))
+		return CFG_SHA2_HASH;
 	if (strncmp(text, CFG_ED25519_PREFIX, strlen(CFG_ED25519_PREFIX)) == 0) {
 		const char *b = cfg_ed25519_key(text);
 
@@ -141,7 +165,8 @@ margay_ok(const struct cfg *c)
 		return false;
 #include "tbl/options.def"
 	return o->nworkers <= c->r->caps.max_workers && o->nworkers <= LINK_MAX_WORKERS && pem_ok(c, &o->pem) &&
-	    secret_ok(c, o->tls_ticket) && nets_ok(c, o->proxy_nets_off, o->nproxy_nets);
+	    secret_ok(c, o->tls_ticket) && secret_ok(c, o->rsa_key) &&
+	    nets_ok(c, o->proxy_nets_off, o->nproxy_nets);
 }
 
 static bool

@@ -40,6 +40,7 @@ struct cfg_margay {
 	u32 pad;
 	struct cfg_pem pem;
 	struct cfg_secret tls_ticket; /* hex digits: what the keys of session tickets are made from, and what is asked of users that nobody knows */
+	struct cfg_secret rsa_key;    /* PEM: passwords of caching_sha2_password come encrypted for it; unset: no user needs it */
 };
 struct cfg_server {
 #define OPT_SERVER(type, name, def, min, max, reload, extra, summary, prose) CFG_##type(name)
@@ -92,12 +93,13 @@ enum cfg_compression { CFG_ZIP_OFF, CFG_ZIP_ZLIB, CFG_ZIP_ZSTD, CFG_ZIP_ANY }; /
 enum cfg_tls_user { CFG_UTLS_ANY, CFG_UTLS_REQUIRED, CFG_UTLS_CERT };
 enum cfg_causal { CFG_CAUSAL_SESSION, CFG_CAUSAL_CLUSTER, CFG_CAUSAL_OFF };
 enum cfg_read_split { CFG_SPLIT_YES, CFG_SPLIT_NO };
-enum cfg_auth { CFG_AUTH_NATIVE, CFG_AUTH_ED25519 }; /* [margay] default_auth_plugin; [user] auth_plugin has "default" before them */
+enum cfg_auth { CFG_AUTH_NATIVE, CFG_AUTH_SHA2, CFG_AUTH_ED25519 }; /* [margay] default_auth_plugin; [user] auth_plugin has "default" before them */
 
 /* What the secret of a user is, by its looks. */
 enum cfg_secret_kind {
 	CFG_PLAIN,
 	CFG_NATIVE_HASH,  /* "*" and 40 hex digits */
+	CFG_SHA2_HASH,    /* of caching_sha2_password, as auth_sha2_hash_parse (proto/auth.h) takes it */
 	CFG_ED25519_HASH, /* CFG_ED25519_PREFIX and 43 digits of base64 */
 };
 #define CFG_ED25519_PREFIX "ed25519:"

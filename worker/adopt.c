@@ -2,6 +2,7 @@
  * by id or name in the generation then in force. Runs in a worker.
  */
 #include "base/str.h"
+#include "proto/auth.h"
 #include "worker/sess.h"
 
 static struct tls_ctx *
@@ -117,6 +118,20 @@ adopt_servers(struct worker *w, struct tls_ctx **ctx)
 	}
 }
 
+/* What clients have encrypted for the key of before is read by the key of now: they are the same but after a restart. */
+static void
+adopt_rsa(struct worker *w)
+{
+	const char *pem = cfg_secret_text(&w->cfg, w->cfg.r->margay.rsa_key);
+
+	if (auth_rsa_is(w->rsa, pem))
+		return;
+	auth_rsa_put(w->rsa);
+	w->rsa = pem[0] == '\0' ? NULL : auth_rsa_get(pem);
+	if (w->rsa == NULL && pem[0] != '\0')
+		log_err("the RSA key cannot be used: passwords of caching_sha2_password cannot come encrypted");
+}
+
 static void
 drop_contexts(struct tls_ctx **v, u32 n)
 {
@@ -155,6 +170,7 @@ adopt_config(struct worker *w, int fd, int sfd, u64 gen)
 	tls_ctx_put(w->tls);
 	w->tls = ctx[nctx - 1];
 	ctx[nctx - 1] = NULL;
+	adopt_rsa(w);
 	adopt_servers(w, ctx);
 	drop_contexts(ctx, nctx);
 	__atomic_store_n(&w->seg->h.generation, gen, __ATOMIC_RELEASE);

@@ -160,6 +160,6 @@ void bpool_on_failure(struct bpool *bp, int code, const char *text); /* a connec
 void bpool_on_closed(struct bconn *b); /* serves nobody any more: lists and counters */
 void bpool_on_gone(struct bconn *b);   /* its socket is closed: the cell */
 void bpool_on_bell(struct worker *w);
-void bpool_on_fast(void *worker);
+bool bpool_on_fast(struct worker *w); /* false: nobody waits */
 void bpool_on_tick(struct worker *w);
 #endif

@@ -437,7 +437,7 @@ bpool_wait(struct bpool *bp, struct sess *s)
 	STAT_ADD(w->stat->clients_waiting, 1);
 	STAT_SET(w->sstat[bp->srv->id].waiting, bp->srv->nwaiting);
 	maybe_open(bp);
-	ev_fast(&w->loop, bpool_on_fast, WORKER_FAST_MS, true);
+	worker_fast(w);
 }
 
 void
@@ -697,16 +697,13 @@ bpool_on_bell(struct worker *w)
 	}
 }
 
-void
-bpool_on_fast(void *worker)
+bool
+bpool_on_fast(struct worker *w)
 {
-	struct worker *w = worker;
-
-	if (STAT_GET(w->stat->clients_waiting) == 0) {
-		ev_fast(&w->loop, NULL, 0, false);
-		return;
-	}
+	if (STAT_GET(w->stat->clients_waiting) == 0)
+		return false;
 	retry_waiting(w);
+	return true;
 }
 
 /* Idle and old connections, logins that take too long, servers to drain. */

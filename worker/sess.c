@@ -37,6 +37,7 @@ state_timeout_ms(const struct sess *s)
 	switch (s->state) {
 	case SESS_LOGIN:
 	case SESS_SWITCH:
+	case SESS_PROVE:
 		return m->login_timeout;
 	case SESS_READY:
 	case SESS_STREAM:
@@ -125,6 +126,7 @@ on_timeout(struct sess *s)
 	switch (s->state) {
 	case SESS_LOGIN:
 	case SESS_SWITCH:
+	case SESS_PROVE:
 		STAT_ADD(st->login_timeouts, 1);
 		sess_close(s, "login_timeout");
 		break;

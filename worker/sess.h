@@ -264,6 +264,9 @@ void auth_change(struct sess *s);
 /* The client's next packet in state SWITCH. */
 void auth_more(struct sess *s, const u8 *body, size_t len);
 void auth_forget(struct sess *s);
+struct slice auth_greets(const struct worker *w); /* the method that the greeting names */
+/* sess_prove.c: what takes milliseconds. False: nothing is under way. */
+bool prove_on_fast(struct worker *w);
 
 /* sess_change.c: COM_CHANGE_USER */
 void change_begin(struct sess *s, const u8 *body, size_t len);

@@ -32,6 +32,7 @@ state_text(const struct shm_session *r)
 		return "receiving";
 	case SESS_LOGIN:
 	case SESS_SWITCH:
+	case SESS_PROVE:
 		return "login";
 	default:
 		return "";
@@ -51,7 +52,7 @@ process_row(struct rset *rs, const struct shm_session *r, u64 now, bool full, bo
 	struct slice v[9];
 	bool runs = self || r->state == SESS_BUSY || r->state == SESS_WAIT || r->state == SESS_STREAM ||
 	    r->state == SESS_INFILE;
-	const char *command = r->state == SESS_LOGIN || r->state == SESS_SWITCH ? "Connect" :
+	const char *command = r->state == SESS_LOGIN || r->state == SESS_SWITCH || r->state == SESS_PROVE ? "Connect" :
 	    runs ? com_word(r->command) : "Sleep";
 	size_t info = strnlen(r->info, sizeof r->info);
 

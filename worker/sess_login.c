@@ -245,7 +245,7 @@ login_greet(struct sess *s)
 	    .mariadb_caps = mcaps_offered(w),
 	    .charset = 45, /* utf8mb4_general_ci: a client names its own */
 	    .status = ST_AUTOCOMMIT,
-	    .plugin = {(const u8 *)"mysql_native_password", 21},
+	    .plugin = auth_greets(w),
 	};
 	memcpy(g.scramble, s->scramble, sizeof g.scramble);
 	hs_greeting_write(&wr, &g);

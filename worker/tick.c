@@ -50,6 +50,22 @@ drain_step(struct worker *w)
 
 /* ---- the tick ---- */
 
+static void
+on_fast(void *worker)
+{
+	struct worker *w = worker;
+	bool more = bpool_on_fast(w);
+
+	if (!prove_on_fast(w) && !more)
+		ev_fast(&w->loop, NULL, 0, false);
+}
+
+void
+worker_fast(struct worker *w)
+{
+	ev_fast(&w->loop, on_fast, WORKER_FAST_MS, true);
+}
+
 void
 worker_on_tick(void *arg)
 {

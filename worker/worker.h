@@ -18,7 +18,7 @@
 #include "worker/intern.h"
 
 #define WORKER_TICK_MS   100 /* timeouts are kept to this; also the heartbeat */
-#define WORKER_FAST_MS   5   /* while statements wait: pool_grow_delay and grants of another epoch */
+#define WORKER_FAST_MS   5   /* while statements wait (pool_grow_delay, grants of another epoch) or passwords are checked */
 #define WHEEL_SLOTS      512 /* times WORKER_TICK_MS: deadlines further away go round again */
 #define SESS_HASH        4096
 #define POOL_HASH        256 /* pools of one server: one for each account, or for each client address */
@@ -161,6 +161,8 @@ struct worker {
 	u32 at_session; /* whose event is being handled, for a panic text */
 	u32 turn;
 	struct tls_ctx *tls; /* towards clients; NULL: not offered */
+	struct auth_rsa *rsa; /* passwords come encrypted for it; NULL: they cannot */
+	struct list proving;  /* struct auth of sessions in state PROVE, FIFO */
 	char version[80]; /* greeting, when not configured */
 	u64 version_until;
 };
@@ -180,6 +182,7 @@ bool adopt_config(struct worker *w, int fd, int sfd, u64 gen);
 /* tick.c */
 void worker_on_tick(void *worker);
 void worker_stop(struct worker *w, u64 drain_ms);
+void worker_fast(struct worker *w); /* somebody waits for a short time: WORKER_FAST_MS */
 void worker_check_drained(struct worker *w);
 
 /* Health word of a server, with what this worker saw itself. */

@@ -1,5 +1,6 @@
 """Authentication: who a client is, and how it proves it. COM_CHANGE_USER against what a server does; methods with the
 plug-ins of libmariadb as clients."""
+import hashlib
 import struct
 
 from margaytest import *
@@ -13,6 +14,11 @@ USERS = {APP[0]: APP[1], SECOND[0]: SECOND[1], "open": ""}
 ED25519 = "client_ed25519"
 ED = ("ed", "Ed's \u00e4 secret")      # known by its password
 EDHASH = ("edhash", "x" * 200)         # by its hash
+SHA2 = "caching_sha2_password"
+SHA = ("sha", "Sha's \u00e4 secret")   # known by its password
+SHAHASH = ("shahash", "h" * 31)        # by the hash that MySQL has; with its NUL as long as a token
+SHANATIVE = ("shanative", "n" * 100)   # by those of other methods
+SHAED = ("shaed", "another secret")
 
 
 def setup():
@@ -22,6 +28,8 @@ def setup():
     for name, pw in ED, EDHASH:
         db[0].sql("CREATE USER %s@'%%' IDENTIFIED VIA ed25519 USING PASSWORD(%s)" % (name, quoted(pw)),
                   "GRANT ALL ON shop.* TO %s@'%%'" % name)
+    for name, pw in SHA, SHAHASH, SHANATIVE, SHAED, ("shaopen", ""):  # no server here has the method: they are let in by native
+        db[0].sql("CREATE USER %s@'%%' IDENTIFIED BY %s" % (name, quoted(pw)), "GRANT ALL ON shop.* TO %s@'%%'" % name)
     db[0].sql("CREATE TABLE shop.t (id INT PRIMARY KEY, v INT)", "INSERT INTO shop.t VALUES (1, 1), (2, 2)",
               "REVOKE ALL ON other.* FROM app@'%'")
     db[1].catch_up()
@@ -39,13 +47,56 @@ def margay(opts=None, **kw):
     backend = {"backend_user": APP[0], "backend_password": APP[1]}
     users[ED[0]] = {"password": quoted(ED[1]), "auth_plugin": ED25519, **backend}
     users[EDHASH[0]] = {"password": "ed25519:" + ed25519_hash(EDHASH[1]), "auth_plugin": ED25519, **backend}
+    for (name, _), secret in ((SHA, quoted(SHA[1])), (SHAHASH, "0x" + sha2_hash(SHAHASH[1], b"salt\n\t'\"\\$ 012345678").hex()),
+                              (SHANATIVE, native_hash(SHANATIVE[1])), (SHAED, "ed25519:" + ed25519_hash(SHAED[1])),
+                              (("shaopen", ""), '""')):
+        users[name] = {"password": secret, "auth_plugin": SHA2}
     return Margay(db, margay={"tls_cert": front[0], "tls_key": front[1], **(opts or {})}, users=users, **kw)
 
 
+_hashes = {}
+
+
 def ed25519_hash(pw):
-    h = db[0].one("SELECT authentication_string FROM mysql.user WHERE user = %s" % quoted(EDHASH[0]))
-    eq(len(h), 43)
-    return h
+    """As MariaDB makes it."""
+    if pw not in _hashes:
+        db[0].sql("CREATE OR REPLACE USER hashed@nowhere IDENTIFIED VIA ed25519 USING PASSWORD(%s)" % quoted(pw))
+        _hashes[pw] = db[0].one("SELECT authentication_string FROM mysql.user WHERE user = 'hashed'")
+        eq(len(_hashes[pw]), 43)
+    return _hashes[pw]
+
+
+def native_hash(pw):
+    return "*" + sha1(sha1(pw.encode())).hex().upper()
+
+
+def sha256(b):
+    return hashlib.sha256(b).digest()
+
+
+def sha2_hash(pw, salt, thousands=5):
+    """What MySQL stores: SHA-crypt, from its description (Drepper, 2007), but for the longer salt."""
+    pw = pw.encode()
+    eq(len(salt), 20)
+
+    def spread(d, n):
+        return (d * (n // 32 + 1))[:n]
+    b = sha256(pw + salt + pw)
+    a, n = pw + salt + spread(b, len(pw)), len(pw)
+    while n:
+        a, n = a + (b if n & 1 else pw), n >> 1
+    a = sha256(a)
+    p, s = spread(sha256(pw * len(pw)), len(pw)), spread(sha256(salt * (16 + a[0])), 20)
+    for i in range(thousands * 1000):
+        a = sha256((p if i & 1 else a) + (s if i % 3 else b"") + (p if i % 7 else b"") + (a if i & 1 else p))
+    out, (x, y, z) = "", (0, 10, 20)
+    for _ in range(10):
+        out, (x, y, z) = out + crypt64(a[x] << 16 | a[y] << 8 | a[z], 4), (z + 1, x + 1, y + 1)
+    return b"$A$%03x$" % thousands + salt + (out + crypt64(a[31] << 8 | a[30], 3)).encode()
+
+
+def crypt64(v, n):
+    return "".join("./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"[v >> 6 * i & 63] for i in range(n))
 
 
 def client(where, user, script, *words):
@@ -84,7 +135,7 @@ def test_ed25519_every_way():
 
 
 def test_wrong_passwords_as_at_a_server():
-    for user in ED, EDHASH, APP, SECOND:
+    for user in ED, EDHASH, SHA, SHAHASH, SHANATIVE, SHAED, APP, SECOND:
         for pw in "wrong", "":
             want = client(db[0].port, (user[0], pw), [])
             ok(want.startswith("err 1045 28000 Access denied for user '%s'" % user[0]), want)
@@ -129,15 +180,183 @@ def test_exchange_as_at_a_server():
     eq(len(nonces), 6, "each one is asked something else")
 
 
-def test_ed25519_change_user():
-    script = ["changeuser %s %s shop" % APP, ME, "changeuser %s %s shop" % EDHASH, ME, "changeuser %s wrong shop" % EDHASH[0], ME,
-              "changeuser %s %s shop" % SECOND, ME, "changeuser nobody x shop", ME]
-    for user in EDHASH, APP:
-        want = client(db[0].port, user, script)
-        eq(want.count("row [in]"), 5, want)
+def test_sha2_every_way():
+    """libmariadb's plug-in: fast, in full over TLS and a Unix socket, in full by RSA."""
+    for user in SHA, SHAHASH, SHANATIVE, SHAED, ("shaopen", ""):
         for way in WAYS:
-            got = through(m, user, script, way)
-            eq(got.replace("'localhost'", "'127.0.0.1'"), want, "%s %s" % (user[0], way))
+            for begin in (), ("plugin=" + SHA2,):
+                eq(through(m, user, [ME], way, *begin), IN, "%s %s %s" % (user[0], way, begin))
+
+
+# ---- scripted clients of caching_sha2_password
+
+def sha2_token(pw, scramble):
+    k = sha256(pw.encode())
+    return bytes(a ^ b for a, b in zip(k, sha256(sha256(k) + scramble)))
+
+
+def sealed(pem, data):
+    """Under an RSA public key, by OpenSSL's program."""
+    path = tmp() + "/key.pem"
+    with open(path, "wb") as f:
+        f.write(pem)
+    os.chmod(path, 0o644)
+    r = subprocess.run(["openssl", "pkeyutl", "-encrypt", "-pubin", "-inkey", path, "-pkeyopt", "rsa_padding_mode:oaep"],
+                       input=data, capture_output=True)
+    eq(r.returncode, 0, r.stderr.decode())
+    return r.stdout
+
+
+def xored(data, scramble):
+    return bytes(b ^ scramble[i % 20] for i, b in enumerate(data))
+
+
+def sha2_client(m, user, token=None, unix=False):
+    """A client that has answered the question: (connection, scramble, sequence id and body of the answer to it)."""
+    c = peer.Conn(peer.Target(m.socket if unix else "127.0.0.1", None if unix else m.port, user[0], "", "shop"), 20 * SLOW)
+    c.read_greeting()
+    c.send(packet(c.response(), 1))
+    seq, b = c.read_packet()
+    eq((seq, b[:22], len(b), b[-1]), (2, b"\xfecaching_sha2_password", 44, 0))
+    scramble = b[23:43]
+    c.send(packet(sha2_token(user[1], scramble) if token is None else token, 3))
+    return c, scramble, c.read_packet()
+
+
+def expect_denied(c, seq, what):
+    s, b = c.read_packet()
+    eq((s, b[0], struct.unpack("<H", b[1:3])[0]), (seq, 255, 1045), what)
+    try:
+        c.read_packet()
+        raise Failed("not closed: " + what)
+    except Closed:
+        pass
+
+
+def test_sha2_exchange_step_by_step():
+    for unix in False, True:
+        c, _, got = sha2_client(m, SHA, unix=unix)
+        eq(got, (4, b"\1\3"), "fast: the token is right")
+        eq(c.read_packet()[0], 5, "and OK follows")
+        c.marker()
+        c.close()
+        for user in SHAHASH, SHANATIVE, SHAED, (SHA[0], SHA[1], "wrong"):
+            c, scramble, got = sha2_client(m, user, token=None if len(user) == 2 else b"x" * 32, unix=unix)
+            eq(got, (4, b"\1\4"), "the password is wanted")
+            c.send(packet(b"\2", 5))
+            seq, key = c.read_packet()
+            eq((seq, key[:27]), (6, b"\1-----BEGIN PUBLIC KEY-----"))
+            c.send(packet(sealed(key[1:], xored(user[1].encode() + b"\0", scramble)), 7))
+            seq, b = c.read_packet()
+            eq((seq, b[:1]), (8, b"\0"), "%s by RSA" % user[0])
+            c.marker()
+            c.close()
+            # a client that has the key already
+            c, scramble, got = sha2_client(m, user, token=None if len(user) == 2 else b"x" * 32)
+            c.send(packet(sealed(key[1:], xored(user[1].encode() + b"\0", scramble)), 5))
+            seq, b = c.read_packet()
+            eq((seq, b[:1]), (6, b"\0"))
+            c.close()
+    c, _, got = sha2_client(m, SHAHASH, unix=True)
+    c.send(packet(SHAHASH[1].encode() + b"\0", 5))
+    eq(c.read_packet()[1][:1], b"\0", "clear text where nobody listens")
+    c.close()
+
+
+def test_sha2_broken_bytes():
+    nobody = next(n for n in ("nobody%d" % i for i in range(1000)) if asked(m, n) == SHA2.encode())
+    for user in SHA, SHAHASH, SHANATIVE, SHAED, (nobody, "x"):
+        for n in 0, 1, 31, 33, 100, 60000:
+            c, _, (seq, b) = sha2_client(m, user, token=b"\0" * n)
+            eq((seq, b[0], struct.unpack("<H", b[1:3])[0]), (4, 255, 1045), "%s: a token of %d bytes" % (user[0], n))
+            c.close()
+        pw = user[1].encode()
+        for unix in False, True:
+            c, scramble, got = sha2_client(m, user, token=b"x" * 32)
+            eq(got, (4, b"\1\4"))
+            c.send(packet(b"\2", 5))
+            key = c.read_packet()[1][1:]
+            c.close()
+            right = sealed(key, xored(pw + b"\0", scramble))
+            bad = [b"", b"\0", b"\2\0", pw, pw + b"\0\0", b"\0" + pw + b"\0", b"\0" * 256, b"\xff" * 256, right[:-1], right + b"\0",
+                   right, os.urandom(256), b"x" * 600, b"x" * 60000 + b"\0"]
+            bad += [] if unix else [pw + b"\0"]  # clear text over TCP: too late to save it, but it is no proof
+            for what in bad:
+                c, _, got = sha2_client(m, user, token=b"x" * 32, unix=unix)
+                c.send(packet(what, 5))
+                expect_denied(c, 6, "%s %s says %r" % (user[0], unix, what[:40]))
+                c, scramble, got = sha2_client(m, user, token=b"x" * 32, unix=unix)
+                c.send(packet(b"\2", 5))
+                c.read_packet()
+                c.send(packet(what, 7))
+                expect_denied(c, 8, "%s %s, asked for the key, says %r" % (user[0], unix, what[:40]))
+            for plain in pw, b"\0" * 20, b"wrong\0":  # under the key, but not what belongs there
+                c, scramble, got = sha2_client(m, user, token=b"x" * 32)
+                c.send(packet(sealed(key, xored(plain, scramble)), 5))
+                expect_denied(c, 6, "%s %r" % (user[0], plain))
+            c, _, got = sha2_client(m, user, token=b"x" * 32)
+            c.send(packet(b"\2", 6))
+            seq, b = c.read_packet()
+            eq((b[0], struct.unpack("<H", b[1:3])[0]), (255, 1043), "out of order")
+            c.close()
+    c, _, got = sha2_client(m, (nobody, "x"), unix=True)
+    c.send(packet(b"x\0", 5))
+    expect_denied(c, 6, "nobody")
+    eq(client(m.port, SHAHASH, [ME]), IN, "all is well")
+    wait_for(lambda: m.counter("clients") == 0, 20, "clients to be gone")
+
+
+def test_sha2_key_lasts():
+    """The same for all workers, after a reload, and in the successor of a worker that died."""
+    n = margay({"workers": 2}, name="two")
+
+    def key():
+        c, _, _ = sha2_client(n, SHAHASH)
+        c.send(packet(b"\2", 5))
+        k = c.read_packet()[1]
+        c.close()
+        return k
+    keys = {key() for _ in range(10)}
+    n.reload()
+    keys |= {key() for _ in range(5)}
+    for p in n.worker_pids():
+        os.kill(p, signal.SIGKILL)
+    wait_for(lambda: len(n.worker_pids()) == 2, 20, "workers to come back")
+    keys |= {key() for _ in range(10)}
+    eq(len(keys), 1)
+    n.stop()
+
+
+def test_sha2_python():
+    """PyMySQL's own implementation."""
+    for user in SHA, SHAHASH, SHANATIVE:
+        for kw in {"unix": True}, {"ssl": {"ca": ca.pem}}, {}:
+            try:
+                c = m.conn(user[0], user[1].encode(), **kw)  # it takes latin1 for texts
+            except RuntimeError as e:
+                ok("cryptography" in str(e), str(e))  # RSA needs that package
+                continue
+            eq(value(c, "SELECT 1"), 1)
+            c.close()
+
+
+def test_change_user_between_methods():
+    """The server has native where Margay has caching_sha2_password: what the client sees is the same."""
+    script = ["changeuser %s %s shop" % APP, ME, "changeuser %s %s shop" % EDHASH, ME, "changeuser %s wrong shop" % EDHASH[0], ME,
+              "changeuser %s %s shop" % SHAHASH, ME, "changeuser %s %s shop" % SECOND, ME, "changeuser %s wrong shop" % SHAHASH[0], ME,
+              "changeuser %s %s shop" % SHANATIVE, ME, "changeuser shaopen - shop", ME, "changeuser %s %s shop" % EDHASH, ME,
+              "changeuser nobody x shop", ME]
+    for user in EDHASH, APP, SHA, SHAHASH:
+        want = client(db[0].port, user, script)
+        eq(want.count("row [in]"), 10, want)
+        for way in WAYS:
+            # (told to begin with another method, and never sent a scramble, libmariadb answers one of its own making: see below)
+            for begin in [()] if way or user == EDHASH else [(), ("plugin=" + SHA2,)]:
+                got = through(m, user, script, way, *begin)
+                eq(got.replace("'localhost'", "'127.0.0.1'"), want, "%s %s %s" % (user[0], way, begin))
+    for port in db[0].port, m.port:
+        got = client(port, EDHASH, ["changeuser %s %s shop" % APP, ME], "plugin=" + SHA2)
+        ok("err 1045" in got, "libmariadb has learned it: " + got)
     wait_for(lambda: m.counter("clients") == 0, 20, "clients to be gone")
 
 
@@ -156,7 +375,7 @@ def asked(m, name):
 def test_unknown_users_see_what_known_ones_see():
     names = ["nobody%d" % i for i in range(60)]
     first = [asked(m, n) for n in names]
-    eq(set(first), {asked(m, n) for n in (APP[0], ED[0])}, "methods that only names nobody has are asked for, or never are")
+    eq(set(first), {asked(m, n) for n in (APP[0], ED[0], SHA[0])}, "methods that only names nobody has are asked for, or never are")
     m.reload()
     for p in m.worker_pids():
         os.kill(p, signal.SIGKILL)

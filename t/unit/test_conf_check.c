@@ -226,39 +226,56 @@ Test(check, users)
 
 #define KEY "ed25519:ZIgUREUg5PVgQ6LskhXmO+eZLS0nC8be6HPjYWR4YJY"
 #define HASH "*0123456789abcdef0123456789ABCDEF01234567"
+#define SHA2 "\"$A$005$saltsaltsaltsalt;\\\"#z%s\""
+#define SHA2_DIGEST "0123456789012345678901234567890123456789012"
 
 Test(check, methods_and_hashes)
 {
-	EXPECT_LOAD(&t,
-		    GOOD "[user a]\ncluster = main\npassword = " KEY "\nauth_plugin = client_ed25519\n" /* 9 to 12 */
-			 "backend_password = x\n"
-			 "[user b]\ncluster = main\npassword = p\nauth_plugin = client_ed25519\n"
-			 "[user c]\ncluster = main\npassword = " HASH "\n",
-		    "");
-	EXPECT_LOAD(&t,
-		    GOOD "[user a]\ncluster = main\npassword = " KEY "\nauth_plugin = client_ed25519\n" /* 9 to 12 */
-			 "[user b]\ncluster = main\npassword = " KEY "\nbackend_password = x\n"         /* 13 to 16 */
-			 "[user c]\ncluster = main\npassword = " HASH "\nauth_plugin = client_ed25519\n" /* 17 to 20 */
-			 "[user d]\ncluster = main\npassword = ed25519:x\nauth_plugin = client_ed25519\n" /* 21 to 24 */
-			 "[user e]\ncluster = main\npassword = p\nbackend_password = " KEY "\n",          /* 25 to 28 */
-		    "D/margay.conf:11: error: password: with an ed25519 hash the password never comes by, so that nothing "
-		    "logs in at the servers: add backend_password (and backend_user)\n"
-		    "D/margay.conf:15: error: password: mysql_native_password cannot be checked with an ed25519 hash: set "
-		    "auth_plugin = client_ed25519\n"
-		    "D/margay.conf:19: error: password: client_ed25519 cannot be checked with a hash of "
-		    "mysql_native_password: write the password itself or its hash ed25519:..., or set auth_plugin = "
-		    "mysql_native_password\n"
+	char text[8192], plain[200];
+
+	(void)snprintf(plain, sizeof plain, SHA2, SHA2_DIGEST);
+	(void)snprintf(text, sizeof text,
+		       GOOD "[user a]\ncluster = main\npassword = " KEY "\nauth_plugin = client_ed25519\n" /* 9 to 12 */
+			    "backend_password = x\n"
+			    "[user b]\ncluster = main\npassword = p\nauth_plugin = client_ed25519\n"
+			    "[user c]\ncluster = main\npassword = " HASH "\n"
+			    "[user d]\ncluster = main\npassword = %s\nauth_plugin = caching_sha2_password\n"
+			    "[user e]\ncluster = main\npassword = " KEY "\nauth_plugin = caching_sha2_password\n"
+			    "[user f]\ncluster = main\npassword = " HASH "\nauth_plugin = caching_sha2_password\n"
+			    "[user g]\ncluster = main\npassword = p\nauth_plugin = caching_sha2_password\n",
+		       plain);
+	EXPECT_LOAD(&t, text, "");
+	(void)snprintf(text, sizeof text,
+		       GOOD "[user a]\ncluster = main\npassword = " KEY "\nauth_plugin = client_ed25519\n" /* 9 to 12 */
+			    "[user b]\ncluster = main\npassword = " KEY "\nbackend_password = x\n"         /* 13 to 16 */
+			    "[user c]\ncluster = main\npassword = " HASH "\nauth_plugin = client_ed25519\n" /* 17 to 20 */
+			    "[user d]\ncluster = main\npassword = ed25519:x\n"                              /* 21 to 23 */
+			    "[user e]\ncluster = main\npassword = p\nbackend_password = %s\n"               /* 24 to 27 */
+			    "[user f]\ncluster = main\npassword = %s\n"                                     /* 28 to 30 */
+			    "[user g]\ncluster = main\npassword = 0x2441243030352473616c74\n",              /* 31 to 33 */
+		       plain, plain);
+	EXPECT_LOAD(&t, text,
+		    "D/margay.conf:11: error: password: with client_ed25519 and a hash the password never comes by, so that "
+		    "nothing logs in at the servers: add backend_password (and backend_user)\n"
+		    "D/margay.conf:15: error: password: mysql_native_password cannot be checked with a hash of client_ed25519: "
+		    "write the password itself, or set auth_plugin = client_ed25519 or caching_sha2_password\n"
+		    "D/margay.conf:19: error: password: client_ed25519 cannot be checked with a hash of mysql_native_password: "
+		    "write the password itself, or set auth_plugin = mysql_native_password or caching_sha2_password\n"
 		    "D/margay.conf:23: warning: password: looks like a hash but is not 43 digits of base64; it is taken as "
 		    "it stands\n"
-		    "D/margay.conf:28: error: backend_password: a hash cannot log in at a server; the password itself is "
-		    "needed\n");
+		    "D/margay.conf:27: error: backend_password: a hash cannot log in at a server; the password itself is "
+		    "needed\n"
+		    "D/margay.conf:30: error: password: mysql_native_password cannot be checked with a hash of "
+		    "caching_sha2_password: write the password itself, or set auth_plugin = caching_sha2_password\n"
+		    "D/margay.conf:33: warning: password: looks like a hash but is not 70 bytes that caching_sha2_password "
+		    "would store, or their hex digits; it is taken as it stands\n");
 	EXPECT_LOAD(&t,
 		    "[margay]\ndefault_auth_plugin = client_ed25519\n" GOOD
 		    "[user a]\ncluster = main\npassword = " HASH "\n" /* 11 to 13 */
 		    "[user b]\ncluster = main\npassword = " HASH "\nauth_plugin = mysql_native_password\n",
 		    "D/margay.conf:13: error: password: client_ed25519 cannot be checked with a hash of "
-		    "mysql_native_password: write the password itself or its hash ed25519:..., or set auth_plugin = "
-		    "mysql_native_password\n");
+		    "mysql_native_password: write the password itself, or set auth_plugin = mysql_native_password or "
+		    "caching_sha2_password\n");
 }
 
 Test(check, room)

@@ -114,9 +114,11 @@ Test(opt, enums_agree_with_the_snapshot)
 	same_enum(OPT_IN_CLUSTER, "causal_reads", "cluster", CFG_CAUSAL_CLUSTER);
 	same_enum(OPT_IN_CLUSTER, "causal_reads", "off", CFG_CAUSAL_OFF);
 	same_enum(OPT_IN_MARGAY, "default_auth_plugin", "mysql_native_password", CFG_AUTH_NATIVE);
+	same_enum(OPT_IN_MARGAY, "default_auth_plugin", "caching_sha2_password", CFG_AUTH_SHA2);
 	same_enum(OPT_IN_MARGAY, "default_auth_plugin", "client_ed25519", CFG_AUTH_ED25519);
 	same_enum(OPT_IN_USER, "auth_plugin", "default", 0);
 	same_enum(OPT_IN_USER, "auth_plugin", "mysql_native_password", 1 + CFG_AUTH_NATIVE);
+	same_enum(OPT_IN_USER, "auth_plugin", "caching_sha2_password", 1 + CFG_AUTH_SHA2);
 	same_enum(OPT_IN_USER, "auth_plugin", "client_ed25519", 1 + CFG_AUTH_ED25519);
 	same_enum(OPT_IN_USER, "read_split", "yes", CFG_SPLIT_YES);
 	same_enum(OPT_IN_USER, "read_split", "no", CFG_SPLIT_NO);

@@ -510,7 +510,7 @@ Test(cfg, enums_match_their_words)
 		cr_assert_str_eq(extra, "session|cluster|off");
 #define OPT_USER(type, name, def, min, max, reload, extra, summary, prose)                         \
 	if (strcmp(#name, "auth_plugin") == 0)                                                     \
-		cr_assert_str_eq(extra, "default|mysql_native_password|client_ed25519");           \
+		cr_assert_str_eq(extra, "default|mysql_native_password|caching_sha2_password|client_ed25519");           \
 	if (strcmp(#name, "read_split") == 0)                                                      \
 		cr_assert_str_eq(extra, "yes|no");
 #include "tbl/options.def"
@@ -531,4 +531,10 @@ Test(cfg, kinds_of_secrets)
 	cr_assert_eq(cfg_secret_kind("ed25519:ZIgUREUg5PVgQ6LskhXmO+eZLS0nC8be6HPjYWR4YJY="), CFG_PLAIN);
 	cr_assert_eq(cfg_secret_kind("ED25519:ZIgUREUg5PVgQ6LskhXmO+eZLS0nC8be6HPjYWR4YJY"), CFG_PLAIN);
 	cr_assert_eq(cfg_secret_kind(""), CFG_PLAIN);
+	cr_assert_eq(cfg_secret_kind("$A$005$saltsaltsaltsaltsalt0123456789012345678901234567890123456789./A"), CFG_SHA2_HASH);
+	cr_assert_eq(cfg_secret_kind("$A$000$saltsaltsaltsaltsalt0123456789012345678901234567890123456789./A"), CFG_PLAIN);
+	cr_assert_eq(cfg_secret_kind("$A$005$saltsaltsaltsaltsalt0123456789012345678901234567890123456789.+A"), CFG_PLAIN);
+	cr_assert_eq(cfg_secret_kind("$A$005$saltsaltsaltsaltsalt0123456789012345678901234567890123456789./"), CFG_PLAIN);
+	cr_assert_eq(cfg_secret_kind("0x2441243030352473616c7473616c7473616c7473616c743b22237a5968685670787968"
+				     "527050365a3644715669737274594d4a74654f6e667764354861314d4f68754a4a3444"), CFG_SHA2_HASH);
 }

@@ -218,3 +218,328 @@ TEST_WORKER(unknown_users_are_asked_like_known_ones)
 	cr_assert(n[0] > 0 && n[1] > 0, "%d native, %d ed25519: a method tells who is known", n[0], n[1]);
 	rig_stop();
 }
+
+/* ---- caching_sha2_password. The rig's clients come over Unix sockets, so passwords come as they are. ---- */
+
+#define SHA2 "caching_sha2_password"
+#define SHA2_CONF "auth_plugin = caching_sha2_password"
+static const struct rig_conf sha2 = {.user = SHA2_CONF},
+	sha2_hash = {.user = SHA2_CONF, .password =
+	    "0x2441243030352473616c7473616c7473616c7473616c743b22237a5968685670787968"
+	    "527050365a3644715669737274594d4a74654f6e667764354861314d4f68754a4a3444"},
+	sha2_native = {.user = SHA2_CONF, .password = "*14E65567ABDB5135D0CFD9A70B3032C179A49EE7"},
+	sha2_ed = {.user = SHA2_CONF, .password = "ed25519:ZIgUREUg5PVgQ6LskhXmO+eZLS0nC8be6HPjYWR4YJY"};
+static const struct rig_conf *const sha2_all[] = {&sha2, &sha2_hash, &sha2_native, &sha2_ed};
+
+static void
+sha2_token(const char *password, const u8 *scramble, u8 token[32])
+{
+	u8 key1[32];
+
+	auth_sha256(password, strlen(password), key1);
+	auth_sha2_token(key1, scramble, token);
+}
+
+/* Logs in as far as the token. */
+static struct peer *
+sha2_begin(const char *user, const char *password)
+{
+	struct peer *c = client_connect();
+	u8 token[32];
+
+	client_respond(c, user, "", NULL, CAPS_NEW, NATIVE);
+	struct slice scramble = expect_switch(c, SHA2, 20, 2);
+	sha2_token(password, scramble.p, token);
+	answer(c, token, sizeof token, 3);
+	return c;
+}
+
+static void
+say_password(struct peer *c, const char *password, u8 seq)
+{
+	answer(c, password, strlen(password) + 1, seq);
+}
+
+static void
+expect_in(struct peer *c)
+{
+	rig_pass(500); /* as many pieces as it takes */
+	client_expect_ok(c);
+	cr_assert_eq(client_state(c), SESS_READY);
+	cr_assert_null(client_sess(c)->auth);
+}
+
+static void
+expect_backend_login(struct peer *c, const char *password)
+{
+	client_query(c, "INSERT INTO t VALUES (1)");
+	struct peer *s = server_accept(0);
+	server_greet(s);
+	server_expect_login(s, "app", password);
+	peer_close(s);
+}
+
+TEST_WORKER(sha2_fast)
+{
+	rig_start(&sha2);
+	struct peer *c = sha2_begin("app", "secret");
+
+	peer_expect(c, "\x02\x00\x00\x04\x01\x03", 6);
+	expect_in(c);
+	expect_backend_login(c, "secret");
+	rig_stop();
+}
+
+TEST_WORKER(sha2_full)
+{
+	for (size_t i = 1; i < ARRAY_LEN(sha2_all); i++) {
+		rig_start(sha2_all[i]);
+		struct peer *c = sha2_begin("app", "secret");
+		peer_expect(c, "\x02\x00\x00\x04\x01\x04", 6);
+		cr_assert_eq(client_state(c), SESS_SWITCH);
+		say_password(c, "secret", 5);
+		rig_run();
+		cr_assert_eq(client_state(c), i == 1 ? SESS_PROVE : SESS_READY);
+		expect_in(c);
+		expect_backend_login(c, "secret");
+		rig_stop();
+	}
+}
+
+TEST_WORKER(sha2_wrong)
+{
+	static const char *const said[] = {"wrong", "Secret", "secretsecret", "", "secre"};
+
+	for (size_t i = 0; i < ARRAY_LEN(sha2_all); i++) {
+		rig_start(sha2_all[i]);
+		for (size_t k = 0; k < ARRAY_LEN(said); k++) {
+			struct peer *c = sha2_begin("app", "wrong");
+			peer_expect(c, "\x02\x00\x00\x04\x01\x04", 6);
+			say_password(c, said[k], 5);
+			rig_pass(500);
+			client_expect_err(c, 1045, "Access denied for user 'app'@'localhost' (using password: YES)");
+			peer_expect_closed(c);
+		}
+		/* without its NUL; no password; too long for any */
+		static u8 longer[600] = {'x'};
+		static const size_t lens[] = {6, 0, 258, 600};
+		for (size_t k = 0; k < ARRAY_LEN(lens); k++) {
+			struct peer *c = sha2_begin("app", "wrong");
+			peer_expect(c, "\x02\x00\x00\x04\x01\x04", 6);
+			if (k == 0)
+				answer(c, "secret", 6, 5);
+			else if (k == 3)
+				answer(c, longer, 500, 5);
+			else
+				answer(c, longer, lens[k], 5);
+			rig_pass(500);
+			client_expect_err(c, 1045, "app");
+			peer_expect_closed(c);
+		}
+		rig_stop();
+	}
+}
+
+/* A token is 32 bytes; none, or a zero, is a client without a password. */
+TEST_WORKER(sha2_tokens_that_are_none)
+{
+	static const u8 zeros[64];
+
+	for (size_t i = 0; i < ARRAY_LEN(sha2_all); i++) {
+		rig_start(sha2_all[i]);
+		for (size_t n = 0; n < sizeof zeros; n++) {
+			struct peer *c = client_connect();
+			client_respond(c, "app", "", NULL, CAPS_NEW, SHA2);
+			(void)expect_switch(c, SHA2, 20, 2);
+			answer(c, zeros, n, 3);
+			if (n == 32) {
+				peer_expect(c, "\x02\x00\x00\x04\x01\x04", 6);
+				peer_close(c);
+			} else {
+				client_expect_err(c, 1045, n < 2 ? "NO" : "YES");
+				peer_expect_closed(c);
+			}
+		}
+		rig_stop();
+	}
+}
+
+TEST_WORKER(sha2_without_password)
+{
+	static const struct rig_conf none = {.user = SHA2_CONF, .password = "\"\""};
+
+	rig_start(&none);
+	for (size_t n = 0; n < 2; n++) {
+		struct peer *c = client_connect();
+		client_respond(c, "app", "", NULL, CAPS_NEW, "client_ed25519");
+		(void)expect_switch(c, SHA2, 20, 2);
+		answer(c, "", n, 3);
+		client_expect_ok(c);
+		expect_backend_login(c, "");
+		rig_pass(1100);
+	}
+	rig_stop();
+}
+
+/* Greeted with the method, a client begins with it. */
+TEST_WORKER(sha2_by_default)
+{
+	static const struct rig_conf by_default = {.margay = "default_auth_plugin = caching_sha2_password"};
+	u8 buf[256], token[32];
+
+	rig_start(&by_default);
+	for (int right = 0; right < 2; right++) {
+		struct peer *c = client_connect();
+		struct wr w = wr_init(buf, sizeof buf);
+		struct hs_response r = {.caps = CAPS_NEW, .charset = 45, .user = {(const u8 *)"app", 3},
+		    .plugin = {(const u8 *)SHA2, sizeof SHA2 - 1}, .auth = {token, sizeof token}};
+
+		sha2_token(right ? "secret" : "wrong", c->scramble, token);
+		hs_response_write(&w, 1, &r);
+		c->caps = r.caps;
+		peer_send(c, buf, w.len);
+		if (right) {
+			peer_expect(c, "\x02\x00\x00\x02\x01\x03", 6);
+			expect_in(c);
+		} else {
+			peer_expect(c, "\x02\x00\x00\x02\x01\x04", 6);
+			cr_assert_eq(client_state(c), SESS_SWITCH);
+			say_password(c, "secret", 3); /* it was mistaken */
+			expect_in(c);
+		}
+	}
+	/* without a password, and asked once more when it began with another method */
+	struct peer *c = client_connect();
+	client_respond(c, "open", "", NULL, CAPS_NEW, SHA2);
+	client_expect_ok(c);
+	c = client_connect();
+	client_respond(c, "open", "", NULL, CAPS_NEW, NATIVE);
+	(void)expect_switch(c, SHA2, 20, 2);
+	answer(c, "", 0, 3);
+	client_expect_ok(c);
+	rig_stop();
+}
+
+/* The key, and what is no password under it. */
+TEST_WORKER(sha2_key)
+{
+	size_t len;
+	u8 cipher[AUTH_RSA_CIPHER_MAX + 1] = {0};
+	static const size_t lens[] = {0, 1, 255, 256, 257, AUTH_RSA_CIPHER_MAX};
+
+	rig_start(&sha2_hash);
+	for (size_t i = 0; i < ARRAY_LEN(lens); i++) {
+		struct peer *c = sha2_begin("app", "secret");
+		peer_expect(c, "\x02\x00\x00\x04\x01\x04", 6);
+		answer(c, "\x02", 1, 5);
+		const u8 *p = peer_packet(c, &len);
+		cr_assert(p[3] == 6 && p[PKT_HDR] == 1);
+		cr_assert(len > 300 && memcmp(p + PKT_HDR + 1, "-----BEGIN PUBLIC ", 18) == 0);
+		memset(cipher, (int)(2 + i), sizeof cipher);
+		answer(c, cipher, lens[i], 7); /* i == 1: the key is sent once */
+		rig_run();
+		rig_pass(100);
+		client_expect_err(c, 1045, "(using password: YES)");
+		peer_expect_closed(c);
+	}
+	rig_stop();
+}
+
+/* What comes meanwhile waits; a client that leaves takes its proof with it. */
+TEST_WORKER(sha2_pipelined_and_gone)
+{
+	rig_start(&sha2_hash);
+	struct peer *c = sha2_begin("app", "secret"), *gone[3];
+
+	for (int i = 0; i < 3; i++) {
+		gone[i] = sha2_begin("app", "secret");
+		peer_expect(gone[i], "\x02\x00\x00\x04\x01\x04", 6);
+		say_password(gone[i], i == 2 ? "wrong" : "secret", 5);
+		rig_run();
+		cr_assert_eq(client_state(gone[i]), SESS_PROVE);
+	}
+	peer_expect(c, "\x02\x00\x00\x04\x01\x04", 6);
+	say_password(c, "secret", 5);
+	client_com(c, COM_PING, NULL, 0);
+	rig_run();
+	peer_expect_silence(c);
+	peer_close(gone[0]);
+	rig_run();
+	rig_pass(5);
+	peer_close(gone[1]);
+	expect_in(c);
+	client_expect_ok(c); /* the ping */
+	client_expect_err(gone[2], 1045, "app");
+	rig_stop();
+}
+
+/* The work of strangers is bounded: a turn of the timer never does all of it, and others are served meanwhile. */
+TEST_WORKER(sha2_flood)
+{
+	struct peer *flood[20];
+	u32 proving = 0;
+
+	rig_start(&sha2_hash);
+	for (size_t i = 0; i < ARRAY_LEN(flood); i++) {
+		flood[i] = sha2_begin("app", "wrong");
+		peer_expect(flood[i], "\x02\x00\x00\x04\x01\x04", 6);
+		say_password(flood[i], "wrong", 5);
+	}
+	rig_run();
+	rig_pass(10);
+	for (size_t i = 0; i < ARRAY_LEN(flood); i++)
+		proving += client_state(flood[i]) == SESS_PROVE;
+	cr_assert_gt(proving, 10);
+	struct peer *c = client_connect();
+	client_respond(c, "hashed", "secret", NULL, CAPS_NEW, NATIVE);
+	client_expect_ok(c);
+	client_com(c, COM_PING, NULL, 0);
+	client_expect_ok(c);
+	rig_pass(1000);
+	for (size_t i = 0; i < ARRAY_LEN(flood); i++)
+		client_expect_err(flood[i], 1045, "app");
+	cr_assert(list_empty(&R.w.proving) && !R.w.loop.fast_on);
+	/* what does not get its turn within login_timeout ends */
+	c = sha2_begin("app", "secret");
+	peer_expect(c, "\x02\x00\x00\x04\x01\x04", 6);
+	say_password(c, "secret", 5);
+	rig_run();
+	cr_assert(R.w.loop.fast_on);
+	R.w.loop.fast_on = false;
+	rig_pass(11000);
+	peer_expect_closed(c);
+	cr_assert_eq(rig_counter("login_timeouts"), 1);
+	rig_stop();
+}
+
+TEST_WORKER(sha2_change_user)
+{
+	for (size_t i = 0; i < ARRAY_LEN(sha2_all); i++) {
+		rig_start(sha2_all[i]);
+		struct peer *c = client_connect();
+		client_respond(c, "hashed", "secret", NULL, CAPS_NEW, NATIVE);
+		client_expect_ok(c);
+		for (int k = 0; k < 3; k++) {
+			u8 token[32];
+			change_to(c, "app");
+			struct slice scramble = expect_switch(c, SHA2, 20, 1);
+			sha2_token(k == 1 ? "wrong" : "secret", scramble.p, token);
+			answer(c, token, sizeof token, 2);
+			if (i > 0 || k == 1) {
+				peer_expect(c, "\x02\x00\x00\x03\x01\x04", 6);
+				say_password(c, k == 1 ? "wrong" : "secret", 4);
+			} else {
+				peer_expect(c, "\x02\x00\x00\x03\x01\x03", 6);
+			}
+			client_com(c, COM_PING, NULL, 0); /* behind it */
+			rig_pass(500);
+			if (k == 1)
+				client_expect_err(c, 1045, "'app'");
+			else
+				client_expect_ok(c);
+			client_expect_ok(c);
+			cr_assert_str_eq(client_sess(c)->user, "app");
+		}
+		rig_stop();
+	}
+}

@@ -415,9 +415,20 @@ TEST_WORKER(every_state_is_reached)
 	u8 *text = malloc(2 << 20);
 	struct bytes pkts = {0};
 
-	rig_start(NULL);
+	rig_start(&(struct rig_conf){.user = "[user proves]\nauth_plugin = caching_sha2_password\ncluster = main\npassword = "
+		"\"$A$005$saltsaltsaltsaltsalt0123456789012345678901234567890123456789./A\""});
 	struct peer *c = client_connect(), *s;
 	seen(SESS_LOGIN, BCONN_STATES);
+	client_respond(c, "proves", "", NULL, CAPS_NEW, "mysql_native_password");
+	(void)peer_pending(c);
+	peer_send(c, "\x20\x00\x00\x03" "01234567890123456789012345678901", 36);
+	rig_run();
+	peer_send(c, "\x02\x00\x00\x05x", 6);
+	rig_run();
+	seen(SESS_PROVE, BCONN_STATES);
+	peer_close(c);
+	rig_run();
+	c = client_connect();
 	client_respond(c, "app", "secret", NULL, CAPS_NEW, "caching_sha2_password");
 	rig_run();
 	seen(SESS_SWITCH, BCONN_STATES);

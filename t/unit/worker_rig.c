@@ -206,6 +206,7 @@ make_worker(struct worker *w)
 	list_init(&w->sessions);
 	list_init(&w->resume);
 	list_init(&w->held);
+	list_init(&w->proving);
 	for (int i = 0; i < WHEEL_SLOTS; i++)
 		list_init(&w->wheel[i]);
 	for (u32 i = 0; i < w->max_servers; i++) {
