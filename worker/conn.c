@@ -82,8 +82,9 @@ receive(struct conn *c, u8 *at, size_t room)
 		return conn_recv(c, at, room);
 	ssize_t n = layer_read(c, at, room);
 
-	/* also when the loop has stopped watching for an error of the socket: what is held is taken first, then the error */
-	if (layer_more(c->layer))
+	/* also when the loop has stopped watching for an error of the socket: what is held is taken first, then the error.
+	 * And reading may have made something to send: a handshake's next step, what waited for it. */
+	if (layer_more(c->layer) || c->out.head != NULL)
 		watch(c);
 	return n;
 }
