@@ -1,6 +1,6 @@
 /* bench/client.c: what sysbench cannot do cheaply: a connection for each query, and large results read and
  * dropped. Prints "operations bytes seconds cpu_seconds". A benchmark program, linked with Connector/C.
- *   client HOST PORT USER PASSWORD DB reconnect COUNT SQL     client ... stream COUNT SQL
+ *   client HOST PORT USER PASSWORD DB reconnect COUNT SQL [tls=CA] [zip]     client ... stream COUNT SQL [tls=CA] [zip]
  */
 #include <mysql.h>
 #include <stdio.h>
@@ -10,6 +10,8 @@
 #include <time.h>
 
 static char **conn_args;
+static const char *tls_ca; /* Connector/C would read the system's authorities for each connection */
+static int use_zip;
 
 static void
 die(MYSQL *my)
@@ -22,7 +24,16 @@ static MYSQL *
 open_one(void)
 {
 	MYSQL *my = mysql_init(NULL);
+	my_bool yes = 1, no = 0;
 
+	/* whoever the server is: this measures, it trusts nobody with anything */
+	mysql_options(my, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, &no);
+	if (tls_ca != NULL) {
+		mysql_options(my, MYSQL_OPT_SSL_ENFORCE, &yes);
+		mysql_options(my, MYSQL_OPT_SSL_CA, tls_ca);
+	}
+	if (use_zip)
+		mysql_options(my, MYSQL_OPT_COMPRESS, NULL);
 	if (mysql_real_connect(my, conn_args[0], conn_args[2], conn_args[3], conn_args[4],
 		(unsigned)strtoul(conn_args[1], NULL, 10), NULL, 0) == NULL)
 		die(my);
@@ -66,11 +77,16 @@ main(int argc, char **argv)
 	MYSQL *my = NULL;
 	int reconnect;
 
-	if (argc != 9) {
-		fprintf(stderr, "usage: client HOST PORT USER PASSWORD DB reconnect|stream COUNT SQL\n");
+	if (argc < 9) {
+		fprintf(stderr, "usage: client HOST PORT USER PASSWORD DB reconnect|stream COUNT SQL [tls=CA] [zip]\n");
 		return 2;
 	}
 	conn_args = argv + 1;
+	for (int i = 9; i < argc; i++) {
+		if (strncmp(argv[i], "tls=", 4) == 0)
+			tls_ca = argv[i] + 4;
+		use_zip |= strcmp(argv[i], "zip") == 0;
+	}
 	reconnect = strcmp(argv[6], "reconnect") == 0;
 	count = strtoul(argv[7], NULL, 10);
 	if (!reconnect)
