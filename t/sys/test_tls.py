@@ -133,6 +133,15 @@ def test_each_address_has_its_own():
     is_preferred(ports[2])
     is_preferred(ports[3])
     is_preferred(m.port)
+    held, was = [], m.port
+    while m.counter("handed_over") == 0:  # the mode goes with a client that a worker hands over
+        ok(len(held) < 200, "workers hand clients over")
+        m.port = ports[0]
+        held += [tls(m) for _ in range(10)]
+    m.port = was
+    ok(not any(is_tls(c) for c in held), "no TLS there")
+    for c in held:
+        c.close()
     listen("required", "off", "", "off")  # the sockets stay
     is_required(ports[0])
     is_off(ports[1])
