@@ -6,6 +6,14 @@
 #include <openssl/x509v3.h>
 #include "t/unit/certs.h"
 
+#define MADE_MAX 64
+static struct {
+	char *text[MADE_MAX];
+	EVP_PKEY *key[MADE_MAX];
+	X509 *cert[MADE_MAX];
+	size_t ntexts, nkeys, ncerts;
+} made;
+
 static char *
 text_of(BIO *b)
 {
@@ -13,7 +21,8 @@ text_of(BIO *b)
 	long n = BIO_get_mem_data(b, &p);
 
 	copy = calloc(1, (size_t)n + 1);
-	cr_assert_not_null(copy);
+	cr_assert(copy != NULL && made.ntexts < MADE_MAX);
+	made.text[made.ntexts++] = copy;
 	memcpy(copy, p, (size_t)n);
 	BIO_free(b);
 	return copy;
@@ -35,7 +44,9 @@ certificate(EVP_PKEY *key, const char *name)
 	static long serial = 1;
 	X509 *x = X509_new();
 
-	cr_assert(x != NULL && key != NULL);
+	cr_assert(x != NULL && key != NULL && made.ncerts < MADE_MAX && made.nkeys < MADE_MAX);
+	made.cert[made.ncerts++] = x;
+	made.key[made.nkeys++] = key;
 	X509_set_version(x, 2);
 	ASN1_INTEGER_set(X509_get_serialNumber(x), serial++);
 	X509_gmtime_adj(X509_getm_notBefore(x), -3600);
@@ -83,7 +94,16 @@ certs_issue(const struct certs_ca *ca, const char *name, const char *alt)
 	p.cert = pem_of(x);
 	cr_assert_eq(PEM_write_bio_PrivateKey(b, key, NULL, NULL, 0, NULL, NULL), 1);
 	p.key = text_of(b);
-	X509_free(x);
-	EVP_PKEY_free(key);
 	return p;
+}
+
+void
+certs_drop(void)
+{
+	while (made.ntexts > 0)
+		free(made.text[--made.ntexts]);
+	while (made.nkeys > 0)
+		EVP_PKEY_free(made.key[--made.nkeys]);
+	while (made.ncerts > 0)
+		X509_free(made.cert[--made.ncerts]);
 }

@@ -11,8 +11,9 @@ struct certs_ca {
 struct certs_pair {
 	char *cert, *key;
 };
-/* All of them fail the test when they cannot; what they give is freed with the process. */
+/* Both fail the test when they cannot. What they give lasts until certs_drop. */
 struct certs_ca certs_authority(const char *name);
 /* alt: names it is made out to, "DNS:db.example,IP:127.0.0.1"; NULL: none. */
 struct certs_pair certs_issue(const struct certs_ca *ca, const char *name, const char *alt);
+void certs_drop(void);
 #endif

@@ -62,7 +62,16 @@ init(void)
 		data[i] = i % 5000 < 2500 ? (u8)(i / 100) : (u8)(i * i >> 7);
 }
 
-#define TEST_LAYER(name) Test(layer, name, .init = init, .timeout = 120)
+static void
+fini(void)
+{
+	tls_ctx_put(front);
+	tls_ctx_put(back);
+	free(env.rbuf);
+	certs_drop();
+}
+
+#define TEST_LAYER(name) Test(layer, name, .init = init, .fini = fini, .timeout = 120)
 
 /* Compression over TLS begins when TLS is up, as at a login: call it once more then. */
 static void
