@@ -52,22 +52,25 @@ take_control(struct reply *r, u8 **p, u8 *at, u32 len, enum reply_ev ev, bool la
 	return ev;
 }
 
-/* Status flags of an OK packet (0x00 or 0xfe): after two length-encoded integers. 0 if cut. */
+/* Status flags and warnings of an OK packet (0x00 or 0xfe): after two length-encoded integers. 0 if cut. */
 static u16
-ok_status(const u8 *body, u32 len)
+ok_status(const u8 *body, u32 len, u16 *warnings_r)
 {
 	struct rd rd = rd_init(body, len);
 
 	rd_u8(&rd);
 	rd_lenenc(&rd);
 	rd_lenenc(&rd);
-	return rd_u16(&rd);
+	u16 status = rd_u16(&rd);
+
+	*warnings_r = rd_u16(&rd);
+	return status;
 }
 
 static enum reply_ev
 take_ok(struct reply *r, u8 **p, u8 *at, u32 len)
 {
-	u16 status = ok_status(at + PKT_HDR, len);
+	u16 warnings, status = ok_status(at + PKT_HDR, len, &warnings);
 	bool more = (status & ST_MORE_RESULTS) != 0 && r->kind == REPLY_RESULT;
 
 	r->state = ST_FIRST;
@@ -232,8 +235,9 @@ begin_packet(struct reply *r, u8 **p, u8 *end, enum reply_ev *ev_r)
 			return true;
 	}
 	if (r->state == ST_AFTER_COLS) {
+		u16 warnings;
 		bool cursor = control && at[PKT_HDR] == 0xfe && r->binary_cursor &&
-		    (ok_status(at + PKT_HDR, len) & ST_CURSOR_EXISTS) != 0;
+		    (ok_status(at + PKT_HDR, len, &warnings) & ST_CURSOR_EXISTS) != 0;
 
 		r->state = ST_ROWS;
 		if (r->want_eof && !cursor) {
@@ -304,7 +308,7 @@ reply_next(struct reply *r, u8 **p, u8 *end, u8 **pass_end)
 }
 
 bool
-reply_peek_status(const struct reply *r, const u8 *p, const u8 *end, u16 *status_r)
+reply_peek_status(const struct reply *r, const u8 *p, const u8 *end, u16 *status_r, u16 *warnings_r)
 {
 	if (r->state != ST_ROWS)
 		return false;
@@ -314,8 +318,13 @@ reply_peek_status(const struct reply *r, const u8 *p, const u8 *end, u16 *status
 		if (len >= PKT_MAX_BODY || (size_t)(end - p) < PKT_HDR + (size_t)len)
 			return false;
 		if (is_terminator(r, p, len)) {
-			*status_r = ok_status(p + PKT_HDR, len);
-			return p[PKT_HDR] == 0xfe;
+			if (p[PKT_HDR] != 0xfe)
+				return false;
+			u16 warnings;
+
+			*status_r = ok_status(p + PKT_HDR, len, &warnings);
+			*warnings_r = i == 0 ? warnings : 0;
+			return true;
 		}
 		p += PKT_HDR + len;
 	}

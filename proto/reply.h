@@ -64,10 +64,11 @@ void reply_init(struct reply *r, enum reply_kind kind, bool want_eof, bool curso
  * The buffer is written to: sequence ids are changed in place. */
 enum reply_ev reply_next(struct reply *r, u8 **p, u8 *end, u8 **pass_end);
 /* Behind a REPLY_EOF that is not the last, at most REPLY_PEEK packets from p: the status flags with which the result under way
- * ends (a server's own EOF packet between the definitions and the rows has the same, measured on 10.11). False: its end
- * is not among them. */
+ * ends, and its count of warnings if it has no row, else 0 (a server's own EOF packet between the definitions and the rows
+ * has the same flags, and the warnings that there are before the first row, measured on 10.11). False: its end is not among
+ * them. */
 #define REPLY_PEEK 16 /* most results that are asked for in one piece; a longer look would cost more than it is worth */
-bool reply_peek_status(const struct reply *r, const u8 *p, const u8 *end, u16 *status_r);
+bool reply_peek_status(const struct reply *r, const u8 *p, const u8 *end, u16 *status_r, u16 *warnings_r);
 /* After REPLY_INFILE was answered: the server's OK or ERR follows with this sequence id. */
 void reply_after_infile(struct reply *r, u8 next_seq);
 #endif

@@ -122,6 +122,9 @@ void bconn_db_set(struct bconn *b, struct istr *db);
 	"SET session_track_system_variables=DEFAULT,session_track_state_change=DEFAULT,session_track_schema=DEFAULT"
 #define BCONN_SETUP_SQL                                                                            \
 	"SET session_track_system_variables='*',session_track_state_change=ON,session_track_schema=ON"
+/* BCONN_SETUP_SQL, behind a reset with what the login had made of CLIENT_IGNORE_SPACE and CLIENT_INTERACTIVE: it ends by a reset
+ * (measured). */
+const char *bconn_setup_again(const struct bconn *b);
 
 /* bconn_login.c: from the greeting to the first OK */
 void bconn_login_data(struct bconn *b, u8 **p, u8 *end);

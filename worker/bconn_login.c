@@ -153,6 +153,18 @@ on_greeting(struct bconn *b, const u8 *body, size_t len)
 	send_login(b, &g);
 }
 
+const char *
+bconn_setup_again(const struct bconn *b)
+{
+#define SPACE ",sql_mode=CONCAT_WS(',',NULLIF(@@sql_mode,''),'IGNORE_SPACE')"
+#define INTER ",wait_timeout=@@interactive_timeout"
+	static const char *const sql[4] = {BCONN_SETUP_SQL, BCONN_SETUP_SQL SPACE, BCONN_SETUP_SQL INTER, BCONN_SETUP_SQL SPACE INTER};
+#undef SPACE
+#undef INTER
+
+	return sql[((b->bp->caps & CAP_IGNORE_SPACE) != 0) + 2 * ((b->bp->caps & CAP_INTERACTIVE) != 0)];
+}
+
 static void
 logged_in(struct bconn *b)
 {

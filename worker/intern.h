@@ -11,6 +11,7 @@ struct istr {
 	struct istr *next;
 	u64 hash;
 	u32 refs;
+	u32 ps_users;     /* prepared statements of sessions that have this text */
 	u32 len;
 	struct stmt st;   /* statements: classified once; kept with the text */
 	bool classified;

@@ -29,7 +29,9 @@ static void
 ahead_reset(struct ahead *a, struct bconn *b)
 {
 	ahead_com(a, COM_RESET_CONNECTION, NULL, 0, EXP_RESET);
-	ahead_com(a, COM_QUERY, BCONN_SETUP_SQL, sizeof BCONN_SETUP_SQL - 1, EXP_SETUP);
+	const char *setup = bconn_setup_again(b);
+
+	ahead_com(a, COM_QUERY, setup, strlen(setup), EXP_SETUP);
 	STAT_ADD(b->w->stat->resets, 1);
 	bconn_settings_set(b, b->w->in.empty);
 	b->diag_left = false;

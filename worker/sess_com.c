@@ -209,6 +209,7 @@ static void
 com_reset_connection(struct sess *s)
 {
 	sess_reset(s);
+	s->caps &= ~(CAP_IGNORE_SPACE | CAP_INTERACTIVE); /* what a login makes of these ends with it (measured) */
 	local_ok(s);
 }
 
@@ -634,8 +635,9 @@ pins_of_diagnostics(struct sess *s, bool err)
 			s->b->diag_left = false;
 		}
 		s->row_unsure = s->row_count == ROW_COUNT_UNSURE;
-	} else if (err) {
+	} else if (err || (c->com == COM_STMT_PREPARE && c->warnings > 0)) {
 		s->diag_open = true;
+		s->diag_lost = false;
 	}
 	if (s->diag_open || s->row_unsure || (s->found_unsure && s->found_here) || s->insert_id_open || s->keeps_diag)
 		s->pins |= 1u << PIN_DIAGNOSTICS;

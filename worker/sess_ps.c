@@ -32,6 +32,7 @@ ps_new(struct sess *s, struct istr *text, u16 nparams)
 	    .db = istr_ref(s->db),
 	    .set = settings_ref(s->set),
 	    .nparams = nparams};
+	text->ps_users++;
 	s->ps_n++;
 	s->ps_last = i + 1;
 	return i + 1;
@@ -63,6 +64,33 @@ ps_forget_data(struct sess *s, struct ps *p)
 	ps_mark(s, p, false, false);
 }
 
+#define CLOSE_LOOK 16 /* idle connections of a pool, last used first: who prepares and closes again and again uses one or two */
+
+/* No session of this worker has the statement any more: connections close it too. It holds memory there, a place in
+ * max_prepared_stmt_count and the plug-ins that it uses. What is not found here goes by [server] max_prepared. */
+static void
+close_at_servers(struct sess *s, const struct ps *p)
+{
+	struct bps *at;
+
+	if (s->b != NULL && s->b->exp_n == 0 && (at = bps_find(s->b, p->text, p->db, p->set)) != NULL)
+		bps_drop(s->b, at);
+	for (int i = 0; i < 2; i++) {
+		int looked = 0;
+
+		if (s->pool_cache[i] == NULL)
+			continue;
+		list_for_each(k, &s->pool_cache[i]->idle) {
+			struct bconn *b = LIST_ENTRY(k, struct bconn, idle_node);
+
+			if ((at = bps_find(b, p->text, p->db, p->set)) != NULL)
+				bps_drop(b, at);
+			if (++looked == CLOSE_LOOK)
+				break;
+		}
+	}
+}
+
 void
 ps_drop(struct sess *s, u32 id)
 {
@@ -73,6 +101,8 @@ ps_drop(struct sess *s, u32 id)
 	if (s->ps_last == id)
 		s->ps_last = 0;
 	ps_forget_data(s, p);
+	if (--p->text->ps_users == 0)
+		close_at_servers(s, p);
 	istr_put(&s->w->in, p->text);
 	istr_put(&s->w->in, p->db);
 	settings_put(&s->w->in, p->set);

@@ -636,14 +636,15 @@ reply_done(struct sess *s, struct bconn *b, struct out *o, bool more)
 	cmd_finished(s);
 }
 
-/* The flags of an EOF packet that only clients without DEPRECATE_EOF get: those with which its result ends, or, when that
- * is not here yet, those of the session. Connector/C looks there for whether more results follow. */
+/* The flags of an EOF packet that only clients without DEPRECATE_EOF get, and its warnings: those with which its result ends, or,
+ * when that is not here yet, those of the session, and none. Connector/C looks there for whether more results follow, and for
+ * the warnings of an execution without rows. */
 static u16
-eof_status(const struct sess *s, const struct bconn *b, const u8 *p, const u8 *end)
+eof_status(const struct sess *s, const struct bconn *b, const u8 *p, const u8 *end, u16 *warnings_r)
 {
 	u16 status;
 
-	if (!b->reply.last && reply_peek_status(&b->reply, p, end, &status))
+	if (!b->reply.last && reply_peek_status(&b->reply, p, end, &status, warnings_r))
 		return (u16)(status & ~ST_SESSION_CHANGED);
 	status = s->status;
 	if (!b->reply.last && (s->cmd.st.kind == STMT_CALL || (s->cmd.st.flags & STMT_F_MULTI) != 0))
@@ -683,7 +684,9 @@ sess_on_reply(struct sess *s, struct bconn *b, u8 **p, u8 *end)
 		case REPLY_EOF: {
 			struct wr w = out_room(s, &o, &ok);
 
-			pkt_eof_write(&w, b->reply.eof_seq, 0, eof_status(s, b, *p, end));
+			u16 warnings = 0, status = eof_status(s, b, *p, end, &warnings);
+
+			pkt_eof_write(&w, b->reply.eof_seq, warnings, status);
 			ok = ok && out_made(s, &o, &w);
 			if (b->reply.last) {
 				reply_done(s, b, &o, *p < end);

@@ -184,6 +184,77 @@ def test_statement_prepared_last():
             c.close()
 
 
+def test_client_flags_that_set_variables():
+    """CLIENT_IGNORE_SPACE and CLIENT_INTERACTIVE set sql_mode and wait_timeout at login, and a reset ends that: the client's, not
+    one of Margay's own."""
+    db[0].sql("SET GLOBAL interactive_timeout = 1234")
+    ask = "SELECT @@sql_mode, @@wait_timeout"
+    try:
+        for flags in (0, 0x100, 0x400, 0x500):
+            for _ in range(3):
+                both(ask, "SELECT COUNT (*) FROM t", "SET @a = 1", ask, client_flag=flags)
+                for who in (db[0].conn("app", APP[1], database="shop", client_flag=flags), m.conn(client_flag=flags)):
+                    query(who, "SET @a = 1")
+                    who._execute_command(0x1f, b"")
+                    who._read_ok_packet()
+                    eq(value(who, ask)[:1], value(who, "SELECT @@global.sql_mode")[:1])
+                    eq(value(who, "SELECT @@wait_timeout"), value(who, "SELECT @@global.wait_timeout"))
+                    who.close()
+    finally:
+        db[0].sql("SET GLOBAL interactive_timeout = DEFAULT")
+
+
+def test_warnings_of_results_without_rows():
+    """Connector/C takes the warnings of an execution without rows from the EOF packet behind the definitions."""
+    for sql in ("SELECT 1 FROM dual WHERE 1/0", "SELECT id FROM t WHERE id = 'x' AND id = 77", "SELECT 1 FROM t WHERE 0"):
+        last = b"\x17" + struct.pack("<I", 0xffffffff) + b"\0" + struct.pack("<I", 1)
+        direct, through = db[0].conn("app", APP[1], database="shop"), m.conn()
+        eq(pipelined(through, b"\x16" + sql.encode(), last, b"\x03" + sql.encode()),
+           pipelined(direct, b"\x16" + sql.encode(), last, b"\x03" + sql.encode()), sql)
+        direct.close(), through.close()
+
+
+def test_warnings_of_a_prepare():
+    """PREPARE leaves warnings of its own, and takes away those before it."""
+    prepare, ask, execute = lambda t: b"\x16" + t, b"\x03SHOW WARNINGS", b"\x17" + struct.pack("<I", 0xffffffff) + b"\0" + struct.pack("<I", 1)
+    notes = b"SELECT 1 LIKE (1 IN (SELECT 1))"
+    for script in ((prepare(notes), ask), (prepare(notes), execute, ask), (prepare(notes), prepare(b"SELECT 1"), ask),
+                   (b"\x03SELECT 1/0", prepare(b"SELECT 1"), ask), (b"\x03SELECT nosuch FROM t", prepare(b"SELECT id FROM t"), ask),
+                   (prepare(b"SELECT nosuch"), ask),
+                   (prepare(b"SELECT nosuch"), prepare(b"SELECT 1"), ask), (prepare(notes), ask, b"\x03SELECT id FROM t", ask)):
+        direct, through, others = db[0].conn("app", APP[1], database="shop"), m.conn(), [m.conn(), m.conn()]
+        for o in others:
+            query(o, "SELECT 1")
+        eq(pipelined(through, *script), pipelined(direct, *script), repr(script))
+        for c in (direct, through, *others):
+            c.close()
+
+
+def test_statements_that_are_closed():
+    """A prepared statement that its client has closed is not kept at the server."""
+    few = Margay([db[0]], cluster={"topology": "standalone"})
+    try:
+        count = lambda: int(db[0].status("Prepared_stmt_count"))
+        before = count()
+        one, two = few.conn(), few.conn()
+        reply = lambda c, n: [c._read_packet() for _ in range(n)][0].get_all_data()
+        ids = []
+        for c in (one, two):
+            c._execute_command(0x16, b"SELECT id FROM t")
+            ids.append(reply(c, 3)[1:5])
+            query(c, "SELECT 1")
+        ok(count() > before, "nothing is prepared")
+        one._execute_command(0x19, ids[0])
+        query(one, "SELECT 1")
+        ok(count() > before, "the other one has it still")
+        two._execute_command(0x19, ids[1])
+        query(two, "SELECT 1")
+        wait_for(lambda: count() == before, 10, lambda: "%d prepared, %d before" % (count(), before))
+        one.close(), two.close()
+    finally:
+        few.stop()
+
+
 def test_more_columns_than_16_bits_count():
     both("SELECT " + ",".join("'a'" for _ in range(68001)), "SELECT 1")
 

@@ -111,11 +111,19 @@ TEST_WORKER(prepare_and_execute)
 		execute(c, id, false, 6);
 		expect_execute(s, 77, false, 6);
 		server_row_for(s, c, ST_AUTOCOMMIT, 0);
-		/* closed for the client; the connection keeps its copy for others */
+		/* closed for one client, the connection keeps its copy for another; closed for all, it closes it too */
+		struct peer *d = client_login(old ? CAPS_OLD : CAPS_NEW);
+		u32 other = prepare(d, sql, &s, 1, 79, 1);
 		u8 body[4];
+		wr32(body, 77);
+		server_expect(s, COM_STMT_CLOSE, body, 4); /* one copy is enough */
 		wr32(body, id);
 		client_com(c, COM_STMT_CLOSE, body, 4);
 		peer_expect_silence(s);
+		wr32(body, other);
+		client_com(d, COM_STMT_CLOSE, body, 4);
+		wr32(body, 79);
+		server_expect(s, COM_STMT_CLOSE, body, 4);
 		execute(c, id, false, 6);
 		client_expect_err(c, 1243, "Unknown prepared statement handler");
 		rig_stop();
@@ -595,7 +603,8 @@ TEST_WORKER(cursor_and_long_data_survive_other_statements)
 	cr_assert_not_null(client_sess(c)->b);
 	wr32(body, b);
 	client_com(c, COM_STMT_CLOSE, body, 4);
-	peer_expect_silence(s);
+	wr32(body, 78);
+	server_expect(s, COM_STMT_CLOSE, body, 4);
 	cr_assert_not_null(client_sess(c)->b);
 	execute(c, a, true, 5);
 	expect_execute(s, 77, true, 5);

@@ -137,7 +137,7 @@ flags_between(u32 rows, bool in_pieces, u16 want)
 	bytes_result(&from, 1, CAPS_NEW, status, 1, rows);
 	bytes_result(&to, 1, CAPS_OLD, status, 1, rows);
 	u8 *eof = packet_at(&to, 2);
-	wr16(eof + PKT_HDR + 1, 0); /* no warnings there, whatever the statement left */
+	wr16(eof + PKT_HDR + 1, rows == 0); /* those of rows come later */
 	wr16(eof + PKT_HDR + 3, want);
 	for (size_t at = 0, n = in_pieces ? 1 : from.len; at < from.len; at += n) {
 		peer_send(s, from.p + at, n);
