@@ -6,6 +6,7 @@
 #include "proto/wire.h"
 #include "worker/zip.h"
 
+#define TEST_ZIP(name) Test(zip, name, .timeout = 120)
 #define DATA_MAX (1u << 20)
 static u8 data[DATA_MAX], wire[2 * DATA_MAX], out[DATA_MAX + 64];
 
@@ -93,7 +94,7 @@ there_and_back(enum zip_algo algo, size_t len, bool easy, size_t piece, size_t r
 	zip_fini(&b);
 }
 
-Test(zip, lengths, .timeout = 60)
+TEST_ZIP(lengths)
 {
 	static const size_t lens[] = {1, 2, 49, 50, 51, 5000, ZIP_PAYLOAD - 1, ZIP_PAYLOAD, ZIP_PAYLOAD + 1, 300000};
 
@@ -106,7 +107,7 @@ Test(zip, lengths, .timeout = 60)
 			}
 }
 
-Test(zip, pieces_and_little_room, .timeout = 60)
+TEST_ZIP(pieces_and_little_room)
 {
 	static const size_t sizes[] = {1, 2, 7, 8, 100, 4096};
 
@@ -117,7 +118,7 @@ Test(zip, pieces_and_little_room, .timeout = 60)
 					there_and_back(algos[a], 40000, easy != 0, sizes[i], sizes[k]);
 }
 
-Test(zip, many_connections_lend_contexts_to_each_other)
+TEST_ZIP(many_connections_lend_contexts_to_each_other)
 {
 	struct zip a, in[64];
 	size_t got, used, n;
@@ -174,7 +175,7 @@ expect_ids(const u8 *want, u32 n, size_t len)
 	cr_assert_eq(at, len);
 }
 
-Test(zip, commands_to_a_server_have_frames_of_their_own)
+TEST_ZIP(commands_to_a_server_have_frames_of_their_own)
 {
 	struct zip z;
 	u32 n;
@@ -205,7 +206,7 @@ Test(zip, commands_to_a_server_have_frames_of_their_own)
 	(void)out_len;
 }
 
-Test(zip, the_257th_packet_is_no_command)
+TEST_ZIP(the_257th_packet_is_no_command)
 {
 	struct zip z;
 	u32 n;
@@ -229,7 +230,7 @@ plain_frame(u8 *at, u8 seq, const char *text)
 	memcpy(at + ZIP_HDR, text, strlen(text));
 }
 
-Test(zip, frames_of_a_client_come_in_order)
+TEST_ZIP(frames_of_a_client_come_in_order)
 {
 	static const struct {
 		u8 ids[4];
@@ -253,7 +254,7 @@ Test(zip, frames_of_a_client_come_in_order)
 	}
 }
 
-Test(zip, replies_go_on_from_their_command)
+TEST_ZIP(replies_go_on_from_their_command)
 {
 	struct zip z;
 	size_t got, used;
@@ -309,7 +310,7 @@ refused(enum zip_algo algo, size_t len, const char *part)
 	}
 }
 
-Test(zip, frames_that_lie, .timeout = 60)
+TEST_ZIP(frames_that_lie)
 {
 	struct zip z;
 	size_t got, n;
@@ -348,7 +349,7 @@ Test(zip, frames_that_lie, .timeout = 60)
 }
 
 /* 16 MiB out of some KiB are given out in what room there is, and wait for it. */
-Test(zip, bombs, .timeout = 60)
+TEST_ZIP(bombs)
 {
 	u8 *big = calloc(1, 0xffffff);
 	uLongf len = sizeof wire - ZIP_HDR;
