@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/eventfd.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -43,6 +44,7 @@ segs_init(struct segs *s)
 	seg_init(&s->names);
 	seg_init(&s->health);
 	seg_init(&s->pool);
+	seg_init(&s->auth);
 	s->health_event = -1;
 	for (u32 i = 0; i < LINK_MAX_WORKERS; i++) {
 		seg_init(&s->worker[i]);
@@ -56,6 +58,7 @@ segs_fini(struct segs *s)
 	seg_fini(&s->names);
 	seg_fini(&s->health);
 	seg_fini(&s->pool);
+	seg_fini(&s->auth);
 	for (u32 i = 0; i < LINK_MAX_WORKERS; i++) {
 		seg_fini(&s->worker[i]);
 		if (s->event[i] >= 0)
@@ -82,7 +85,7 @@ make_failed(const char *path, int rc)
 	return rc;
 }
 
-/* Who may read the status may read all segments: there is no secret in them. */
+/* Who may read the status may read all of these: there is no secret in them. */
 static int
 seg_make(struct seg *g, const char *path, u64 magic, size_t size, u64 epoch, gid_t gid)
 {
@@ -159,6 +162,48 @@ pool_make(struct segs *s, const struct runtime *rt)
 	return rc;
 }
 
+/* Workers of another build or other capacities keep theirs, which has no name any more. */
+static void
+remove_other_auth(const struct runtime *rt, const char *ours)
+{
+	DIR *d = opendir(rt->dir);
+	struct dirent *e;
+
+	while (d != NULL && (e = readdir(d)) != NULL)
+		if (strncmp(e->d_name, "auth.", 5) == 0 && strcmp(e->d_name, ours) != 0)
+			unlinkat(dirfd(d), e->d_name, 0);
+	if (d != NULL)
+		closedir(d);
+}
+
+/* What logins have taught outlives this master and its workers. For the service account alone. */
+static int
+auth_make(struct segs *s, const struct runtime *rt)
+{
+	char name[32], path[4096];
+	struct shm_seg_auth *a;
+	struct stat st;
+	int rc;
+
+	snprintf(name, sizeof name, "auth.%08x", (u32)(shm_abi >> 32));
+	snprintf(path, sizeof path, "%s/%s", rt->dir, name);
+	remove_other_auth(rt, name);
+	if (shm_map_path(path, SHM_MAGIC_AUTH, true, &s->auth.map, &s->auth.rw) == 0) {
+		a = s->auth.map.p;
+		if (a->h.size == shm_size_auth(&s->caps) && fstat(s->auth.rw, &st) == 0 && (st.st_mode & 0777) == 0600)
+			return 0;
+		seg_fini(&s->auth);
+	}
+	rc = shm_create(path, SHM_MAGIC_AUTH, shm_size_auth(&s->caps), s->epoch, 0600, &s->auth.map, &s->auth.rw);
+	if (rc != 0)
+		return make_failed(path, rc);
+	a = s->auth.map.p;
+	if (getrandom(a->a.salt, sizeof a->a.salt, 0) != (ssize_t)sizeof a->a.salt)
+		return make_failed("getrandom", ERR_SYSTEM);
+	shm_auth_setup(a, &s->caps);
+	return 0;
+}
+
 static int
 slot_make(struct segs *s, const struct runtime *rt, u32 i)
 {
@@ -201,6 +246,8 @@ segs_make(struct segs *s, const struct runtime *rt, const struct shm_caps *caps,
 		rc = slot_make(s, rt, i);
 	if (rc == 0)
 		rc = pool_make(s, rt);
+	if (rc == 0)
+		rc = auth_make(s, rt);
 	if (rc != 0)
 		return rc;
 	s->health_event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -233,8 +280,10 @@ segs_start_fds(const struct segs *s, int slot, int *fds)
 		fds[n++] = s->event[i];
 		fds[n++] = s->inbox_tx[i];
 	}
-	if (slot >= 0)
+	if (slot >= 0) {
 		fds[n++] = s->inbox_rx[slot];
+		fds[n++] = s->auth.rw;
+	}
 	return n;
 }
 

@@ -68,6 +68,16 @@ const struct shm_field shm_fields[] = {
 #define REC   "poolcell"
 #define REC_T struct shm_poolcell
     LAYOUT_poolcell(D)
+#undef REC
+#undef REC_T
+#define REC   "auth"
+#define REC_T struct shm_auth
+    LAYOUT_auth(D)
+#undef REC
+#undef REC_T
+#define REC   "autent"
+#define REC_T struct shm_autent
+    LAYOUT_autent(D)
 };
 const size_t shm_nfields = ARRAY_LEN(shm_fields);
 

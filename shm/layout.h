@@ -38,6 +38,8 @@ SHM_STRUCT(addrcount);
 SHM_STRUCT(pool);
 SHM_STRUCT(poolsrv);
 SHM_STRUCT(poolcell);
+SHM_STRUCT(auth);
+SHM_STRUCT(autent);
 
 #define SHM_MAX_CLUSTERS 64  /* as many as a [user] can name; a cluster is a few words */
 #define SHM_PANIC_SIZE   2048
@@ -52,6 +54,7 @@ _Static_assert(SHM_ADDR_SIZE * SHM_ADDR_MAX == sizeof(((struct shm_srvhealth *)0
 #define SHM_MAGIC_HEALTH SHM_MAGIC('M', 'A', 'R', 'G', 'h', 'l', 't', 'h')
 #define SHM_MAGIC_WORKER SHM_MAGIC('M', 'A', 'R', 'G', 'w', 'o', 'r', 'k')
 #define SHM_MAGIC_POOL   SHM_MAGIC('M', 'A', 'R', 'G', 'p', 'o', 'o', 'l')
+#define SHM_MAGIC_AUTH   SHM_MAGIC('M', 'A', 'R', 'G', 'a', 'u', 't', 'h')
 #define SHM_MAGIC_CONFIG SHM_MAGIC('M', 'A', 'R', 'G', 'c', 'o', 'n', 'f')
 #define SHM_MAGIC_SECRET SHM_MAGIC('M', 'A', 'R', 'G', 's', 'e', 'c', 'r') /* struct cfg_secrets */
 
@@ -121,6 +124,13 @@ struct shm_seg_pool {
 	struct shm_header h;
 	struct shm_pool p;
 	/* struct shm_poolsrv srv[max_servers]; struct shm_poolcell cells[max_servers][max_cells]; */
+	u8 rest[];
+};
+
+struct shm_seg_auth {
+	struct shm_header h;
+	struct shm_auth a;
+	/* struct shm_autent entries[entries]; */
 	u8 rest[];
 };
 

@@ -63,7 +63,7 @@ struct link_start {
 	u32 log_level;
 	/* fds, in this order: pool (rw), names (ro), health (ro; rw for health), own worker segment (rw; absent
 	 * for health), health's eventfd, then for each slot < nworkers: worker segment (ro), eventfd, inbox
-	 * send end; then, for a worker: own inbox receive end. */
+	 * send end; then, for a worker: own inbox receive end, auth (rw). */
 };
 struct link_listen {
 	u32 n;

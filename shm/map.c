@@ -19,15 +19,15 @@ const u64 shm_abi = SHM_ABI;
 /* Arrays begin on cache lines of their own, so that what different processes poll is not falsely shared. */
 #define LINE          64u
 #define LINE_UP(n)    (((n) + LINE - 1) / LINE * LINE)
-#define ADDR_ROOM_MIN 64u
+#define TABLE_ROOM_MIN 64u
 
 /* Open addressing wants a table at most half full; a power of two for its mask. */
 static u32
-addr_room(u32 sessions)
+table_room(u32 used)
 {
-	u64 n = ADDR_ROOM_MIN;
+	u64 n = TABLE_ROOM_MIN;
 
-	while (n < (u64)sessions * 2 && n < 1u << 31)
+	while (n < (u64)used * 2 && n < 1u << 31)
 		n *= 2;
 	return (u32)n;
 }
@@ -97,13 +97,25 @@ size_t
 shm_size_worker(const struct shm_caps *c)
 {
 	return worker_end(
-	    c->max_servers, c->max_users, c->max_sessions, addr_room(c->max_sessions));
+	    c->max_servers, c->max_users, c->max_sessions, table_room(c->max_sessions));
 }
 
 size_t
 shm_size_pool(const struct shm_caps *c)
 {
 	return pool_end(c->max_servers, c->max_cells);
+}
+
+static size_t
+auth_end(u32 entries)
+{
+	return LINE_UP(sizeof(struct shm_seg_auth)) + entries * sizeof(struct shm_autent);
+}
+
+size_t
+shm_size_auth(const struct shm_caps *c)
+{
+	return auth_end(table_room(c->max_users));
 }
 
 /* posix_fallocate returns its error; a signal may cut it short. 0 or a negative code with errno. */
@@ -204,6 +216,12 @@ arrays_fit(const void *p, size_t size, u64 magic)
 		return size >= sizeof *s && s->p.max_servers <= 1u << 16 && s->p.max_cells <= 1u << 20 &&
 		    size >= pool_end(s->p.max_servers, s->p.max_cells);
 	}
+	if (magic == SHM_MAGIC_AUTH) {
+		const struct shm_seg_auth *s = p;
+		u32 n = size >= sizeof *s ? s->a.entries : 0;
+
+		return n != 0 && n <= 1u << 20 && (n & (n - 1)) == 0 && size >= auth_end(n);
+	}
 	return magic != SHM_MAGIC_HEALTH || size >= sizeof(struct shm_seg_health);
 }
 
@@ -290,7 +308,7 @@ shm_worker_setup(struct shm_seg_worker *s, const struct shm_caps *c)
 	s->max_servers = c->max_servers;
 	s->max_users = c->max_users;
 	s->max_sessions = c->max_sessions;
-	s->max_addrs = addr_room(c->max_sessions);
+	s->max_addrs = table_room(c->max_sessions);
 }
 
 void
@@ -300,6 +318,13 @@ shm_pool_setup(struct shm_seg_pool *s, const struct shm_caps *c)
 	s->p.max_servers = c->max_servers;
 	s->p.max_cells = c->max_cells;
 	s->p.max_workers = c->max_workers;
+}
+
+void
+shm_auth_setup(struct shm_seg_auth *s, const struct shm_caps *c)
+{
+	AN(s->h.size >= shm_size_auth(c));
+	s->a.entries = table_room(c->max_users);
 }
 
 static void
@@ -402,6 +427,12 @@ shm_worker_addrs(const struct shm_seg_worker *s)
 
 struct shm_poolsrv *
 shm_pool_srv(const struct shm_seg_pool *s)
+{
+	return at(s, LINE_UP(sizeof *s));
+}
+
+struct shm_autent *
+shm_auth_entries(const struct shm_seg_auth *s)
 {
 	return at(s, LINE_UP(sizeof *s));
 }

@@ -1,4 +1,5 @@
 /* shm/map.h: creating, opening and finding one's way in segments. Files live in runtime_dir:
+ *   auth.<abi8>             shared by epochs; for the service account alone
  *   pool.<abi8>             shared by epochs         margay.ctl   control socket of the living master
  *   e<epoch>/names          master segment           current      text: newest epoch ("3\n"), renamed into place
  *   e<epoch>/health         e<epoch>/worker.<slot>   lock         flock held by the living master
@@ -26,6 +27,7 @@ size_t shm_size_master(const struct shm_caps *c);
 size_t shm_size_health(const struct shm_caps *c);
 size_t shm_size_worker(const struct shm_caps *c);
 size_t shm_size_pool(const struct shm_caps *c);
+size_t shm_size_auth(const struct shm_caps *c);
 
 /* Creates path (mode; an existing file is replaced by rename), allocates `size` bytes with
  * posix_fallocate (a sparse tmpfs file ends in SIGBUS when the file system is full), zeroes it, writes the
@@ -43,6 +45,7 @@ void shm_unmap(struct shm_map *m);
 void shm_master_setup(struct shm_seg_master *s, const struct shm_caps *c);
 void shm_worker_setup(struct shm_seg_worker *s, const struct shm_caps *c);
 void shm_pool_setup(struct shm_seg_pool *s, const struct shm_caps *c);
+void shm_auth_setup(struct shm_seg_auth *s, const struct shm_caps *c);
 /* What a dead worker left is undone before its successor writes (by the successor, or by the master while
  * there is none): gauges, clients of users and addresses to 0, sessions free, odd sequence counters even.
  * Counters, histograms and the panic text stay. */
@@ -64,6 +67,7 @@ struct shm_usergtid *shm_worker_gtids(const struct shm_seg_worker *s);
 struct shm_session *shm_worker_sessions(const struct shm_seg_worker *s);
 struct shm_addrcount *shm_worker_addrs(const struct shm_seg_worker *s);
 struct shm_poolsrv *shm_pool_srv(const struct shm_seg_pool *s);
+struct shm_autent *shm_auth_entries(const struct shm_seg_auth *s);
 /* Cells of one server: max_cells of them. */
 struct shm_poolcell *shm_pool_cells(const struct shm_seg_pool *s, u32 pool_slot);
 

@@ -6,6 +6,7 @@
 #include <malloc.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 #include "base/str.h"
@@ -86,7 +87,7 @@ reset_segment(struct worker *w)
 static void
 on_start(struct worker *w, const struct link_start *m, const int *fds, size_t n)
 {
-	size_t k = 0, expect = 5 + 3 * (size_t)m->nworkers + (m->has_inbox ? 1 : 0);
+	size_t k = 0, expect = 5 + 3 * (size_t)m->nworkers + (m->has_inbox ? 1 : 0) + 1;
 
 	if (m->abi != shm_abi)
 		die(EXIT_ABI, "built from another version than the master");
@@ -114,6 +115,10 @@ on_start(struct worker *w, const struct link_start *m, const int *fds, size_t n)
 		w->inboxes[i] = fds[k++];
 	}
 	w->inbox_fd = m->has_inbox ? fds[k++] : -1;
+	map_or_die(fds[k++], SHM_MAGIC_AUTH, true, &w->m_auth, "auth segment");
+	w->auth = w->m_auth.p;
+	if (madvise(w->m_auth.p, w->m_auth.size, MADV_DONTDUMP) != 0)
+		log_warn("the auth segment may stand in a core file: %s", strerror(errno));
 	w->me = pool_owner(POOL_WORKER, w->slot, w->epoch, (u32)getpid());
 	w->max_servers = w->seg->max_servers;
 	reset_segment(w);

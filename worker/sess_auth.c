@@ -118,12 +118,29 @@ finish(struct sess *s, bool right, bool with_password)
 	denied(s, with_password);
 }
 
+/* The password has come, and was right: the next logins need less. */
+static void
+learn(struct sess *s, struct slice password)
+{
+	const struct cfg_user *u = sess_user(s);
+	const char *pw = u == NULL ? "" : cfg_secret_text(&s->w->cfg, u->password);
+	struct learned l;
+
+	if (u == NULL || cfg_secret_kind(pw) == CFG_PLAIN)
+		return;
+	if (!learn_get(s->w, s->user, pw, &l))
+		learn_put(s->w, s->user, pw, password);
+	mem_wipe(&l, sizeof l);
+}
+
 void
 auth_done(struct sess *s, bool right, struct slice password, bool with_password)
 {
 	s->has_password = password.len > 0;
 	if (right)
 		auth_native_stage1((const char *)password.p, password.len, s->stage1);
+	if (right && password.len > 0)
+		learn(s, password);
 	finish(s, right, with_password);
 }
 
@@ -158,28 +175,35 @@ say(struct sess *s, const void *p, size_t n)
 	return false;
 }
 
-/* SHA256(SHA256(password)), which a token is checked with. */
+/* What is known of the password besides the hash: derived, or learned. */
 static bool
-token_key(const char *pw, u8 key2[32])
+known_of(struct sess *s, const struct cfg_user *u, const char *pw, struct learned *l_r)
 {
 	u8 key1[32];
 
-	if (cfg_secret_kind(pw) != CFG_PLAIN)
+	if (u == NULL)
 		return false;
+	if (cfg_secret_kind(pw) != CFG_PLAIN)
+		return learn_get(s->w, cfg_text(&s->w->cfg, u->section_name), pw, l_r);
 	auth_sha256(pw, strlen(pw), key1);
-	auth_sha256(key1, sizeof key1, key2);
+	auth_sha256(key1, sizeof key1, l_r->key2);
+	auth_native_stage1(pw, strlen(pw), l_r->stage1);
 	mem_wipe(key1, sizeof key1);
 	return true;
 }
 
+/* A right token leaves in s->stage1 what logs in at servers. */
 static bool
-token_ok(struct sess *s, const char *pw, struct slice token)
+token_ok(struct sess *s, const struct cfg_user *u, const char *pw, struct slice token)
 {
-	u8 key1[32], key2[32];
-	bool ok = token.len == SHA2_TOKEN && token_key(pw, key2) && auth_sha2_check(token.p, key2, s->scramble, key1);
+	struct learned l;
+	u8 key1[32];
+	bool ok = token.len == SHA2_TOKEN && known_of(s, u, pw, &l) && auth_sha2_check(token.p, l.key2, s->scramble, key1);
 
+	if (ok)
+		memcpy(s->stage1, l.stage1, sizeof s->stage1);
 	mem_wipe(key1, sizeof key1);
-	mem_wipe(key2, sizeof key2);
+	mem_wipe(&l, sizeof l);
 	return ok;
 }
 
@@ -200,6 +224,7 @@ auth_said(struct sess *s, struct slice said)
 	bool known, ok = false;
 	const struct cfg_user *u = whose(s, &known);
 	const char *pw = u == NULL ? "" : cfg_secret_text(&s->w->cfg, u->password);
+	struct learned l;
 	u8 key[32], want[32];
 
 	switch (cfg_secret_kind(pw)) {
@@ -216,6 +241,12 @@ auth_said(struct sess *s, struct slice said)
 		ok = auth_ed25519_parse(cfg_ed25519_key(pw), AUTH_ED25519_TEXT, want) == 0 && memcmp(key, want, 32) == 0;
 		break;
 	case CFG_SHA2_HASH:
+		if (known_of(s, u, pw, &l)) { /* learned meanwhile, or the token was wrong */
+			auth_sha256(said.p, said.len, key);
+			auth_sha256(key, sizeof key, key);
+			ok = memcmp(key, l.key2, sizeof key) == 0;
+			break;
+		}
 		if (said.len > AUTH_SHA2_PW_MAX || auth_sha2_hash_parse(pw, strlen(pw), &s->auth->hash) != 0)
 			break;
 		memcpy(s->auth->text, said.p, said.len);
@@ -226,12 +257,13 @@ auth_said(struct sess *s, struct slice said)
 		return;
 	}
 	mem_wipe(key, sizeof key);
+	mem_wipe(&l, sizeof l);
 	auth_done(s, ok, said, true);
 }
 
 /* A wrong token, and one that nothing is known for, get the same answer: the password is asked for. */
 static void
-sha2_token(struct sess *s, const char *pw, bool known, struct slice token)
+sha2_token(struct sess *s, const struct cfg_user *u, const char *pw, bool known, struct slice token)
 {
 	static const u8 done[] = {1, FAST_DONE}, full[] = {1, FULL_WANTED};
 
@@ -239,11 +271,12 @@ sha2_token(struct sess *s, const char *pw, bool known, struct slice token)
 		auth_done(s, pw[0] == '\0', (struct slice){NULL, 0}, false);
 		return;
 	}
-	if (token_ok(s, pw, token) && known) {
+	if (token_ok(s, u, pw, token) && known) {
+		s->has_password = true;
 		if (!say(s, done, sizeof done))
 			return;
 		s->next_seq++;
-		auth_done(s, true, (struct slice){(const u8 *)pw, strlen(pw)}, true);
+		finish(s, true, true);
 		return;
 	}
 	if (token.len != SHA2_TOKEN) {
@@ -302,7 +335,7 @@ verify(struct sess *s, const struct cfg_user *u, bool known, enum cfg_auth metho
 
 	s->has_password = false;
 	if (method == CFG_AUTH_SHA2) {
-		sha2_token(s, pw, known, answer);
+		sha2_token(s, u, pw, known, answer);
 		return;
 	}
 	ok = method == CFG_AUTH_ED25519 ? ed25519_ok(s, pw, answer) : native_ok(s, pw, answer);

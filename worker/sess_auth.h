@@ -29,6 +29,13 @@ struct auth {
 void auth_said(struct sess *s, struct slice password);
 /* The end of the proof. password: what it was done with, if it has come. */
 void auth_done(struct sess *s, bool right, struct slice password, bool with_password);
+/* sess_learn.c: what logins with this secret (a hash, of this name) have taught: SHA256(SHA256(password)), SHA1(password).
+ * False: nothing. All of it is for the name and secret of the moment: a changed password is forgotten. */
+struct learned {
+	u8 key2[32], stage1[20];
+};
+bool learn_get(struct worker *w, const char *name, const char *secret, struct learned *l_r);
+void learn_put(struct worker *w, const char *name, const char *secret, struct slice password);
 /* sess_prove.c: s->auth says what is to be done. */
 void prove_begin(struct sess *s);
 #endif

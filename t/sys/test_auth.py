@@ -240,8 +240,8 @@ def test_sha2_exchange_step_by_step():
         eq(c.read_packet()[0], 5, "and OK follows")
         c.marker()
         c.close()
-        for user in SHAHASH, SHANATIVE, SHAED, (SHA[0], SHA[1], "wrong"):
-            c, scramble, got = sha2_client(m, user, token=None if len(user) == 2 else b"x" * 32, unix=unix)
+        for user in SHAHASH, SHANATIVE, SHAED, SHA:
+            c, scramble, got = sha2_client(m, user, token=b"x" * 32, unix=unix)
             eq(got, (4, b"\1\4"), "the password is wanted")
             c.send(packet(b"\2", 5))
             seq, key = c.read_packet()
@@ -252,12 +252,12 @@ def test_sha2_exchange_step_by_step():
             c.marker()
             c.close()
             # a client that has the key already
-            c, scramble, got = sha2_client(m, user, token=None if len(user) == 2 else b"x" * 32)
+            c, scramble, got = sha2_client(m, user, token=b"x" * 32)
             c.send(packet(sealed(key[1:], xored(user[1].encode() + b"\0", scramble)), 5))
             seq, b = c.read_packet()
             eq((seq, b[:1]), (6, b"\0"))
             c.close()
-    c, _, got = sha2_client(m, SHAHASH, unix=True)
+    c, _, got = sha2_client(m, SHAHASH, token=b"x" * 32, unix=True)
     c.send(packet(SHAHASH[1].encode() + b"\0", 5))
     eq(c.read_packet()[1][:1], b"\0", "clear text where nobody listens")
     c.close()
@@ -311,7 +311,7 @@ def test_sha2_key_lasts():
     n = margay({"workers": 2}, name="two")
 
     def key():
-        c, _, _ = sha2_client(n, SHAHASH)
+        c, _, _ = sha2_client(n, SHAHASH, token=b"x" * 32)
         c.send(packet(b"\2", 5))
         k = c.read_packet()[1]
         c.close()
@@ -324,6 +324,88 @@ def test_sha2_key_lasts():
     wait_for(lambda: len(n.worker_pids()) == 2, 20, "workers to come back")
     keys |= {key() for _ in range(10)}
     eq(len(keys), 1)
+    n.stop()
+
+
+def fast(m, user, where=None):
+    """Does a token alone let it in?"""
+    c, _, (seq, b) = sha2_client(m, user)
+    c.close()
+    ok(b in (b"\1\3", b"\1\4"), b)
+    return b == b"\1\3"
+
+
+HASHED = SHAHASH, SHANATIVE, SHAED
+
+
+def test_learned_at_a_login_known_everywhere():
+    """For all workers; after kill -9 of a worker, of all of them, and of the master; not after the password has changed."""
+    n = margay({"workers": 3}, name="learned")
+
+    def everywhere(user):
+        return {fast(n, user) for _ in range(12)}
+    for user in HASHED:
+        eq(everywhere(user), {False})
+        eq(through(n, user, [ME], ("tls",)), IN)
+        eq(everywhere(user), {True})
+    eq(n.counter("passwords_learned"), 3)
+    os.kill(n.worker_pids()[0], signal.SIGKILL)
+    wait_for(lambda: len(n.worker_pids()) == 3, 20, "a successor")
+    for p in n.worker_pids():
+        os.kill(p, signal.SIGKILL)
+    wait_for(lambda: len(n.worker_pids()) == 3, 20, "successors")
+    for user in HASHED:
+        eq(everywhere(user), {True}, "after workers were killed")
+    # at the servers too: no connection is left from before
+    for user in HASHED:
+        c, _, got = sha2_client(n, user)
+        eq(got[1], b"\1\3")
+        eq(c.read_packet()[1][:1], b"\0")
+        c.marker()
+        c.close()
+    n.kill_master()
+    n.start()
+    wait_for(lambda: len(n.worker_pids()) == 3 and all(proc_state(p) in (None, "Z") for p in n.old_pids), 30, "orphans to end")
+    for user in HASHED:
+        eq(everywhere(user), {True}, "with another master")
+    n.users[SHANATIVE[0]]["password"] = native_hash("changed")
+    n.reload()
+    eq(everywhere(SHANATIVE), {False}, "its password is another one")
+    eq(everywhere(SHAHASH), {True})
+    n.kill_all()
+    n.start()
+    eq(everywhere(SHAHASH), {True}, "after all died")
+    n.stop()
+
+
+def test_learned_is_kept_from_others():
+    n = margay({"workers": 1}, name="kept")
+    for user in HASHED:
+        eq(through(n, user, [ME], ("unix",)), IN)
+        ok(fast(n, user), user[0])
+    files = [f for f in os.listdir(n.dir + "/run") if f.startswith("auth.")]
+    eq(len(files), 1, files)
+    path = n.dir + "/run/" + files[0]
+    eq(os.stat(path).st_mode & 0o7777, 0o600)
+    with open(path, "rb") as f:
+        data = f.read()
+    for user in HASHED:
+        for what in user[1].encode(), sha1(user[1].encode()), sha256(sha256(user[1].encode())), sha256(user[1].encode()), \
+                user[0].encode(), sha1(sha1(user[1].encode())):
+            ok(what[:10] not in data, "%s: %r can be read in the segment" % (user[0], what))
+    # a core of a worker leaves it out: VmFlags "dd"
+    with open("/proc/%d/smaps" % n.worker_pids()[0]) as f:
+        parts = f.read().split("VmFlags:")
+    flags = [b.split("\n")[0] for a, b in zip(parts, parts[1:]) if files[0] in a]
+    ok(flags and all(" dd" in x for x in flags), flags)
+    # anybody's bytes there: no harm
+    with open(path, "r+b") as f:
+        f.seek(4096)
+        f.write(os.urandom(len(data) - 4096))
+    for user in HASHED:
+        fast(n, user)
+        eq(through(n, user, [ME], ("unix",)), IN)
+    eq(n.ctl("status").returncode, 0)
     n.stop()
 
 

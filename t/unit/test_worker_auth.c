@@ -3,6 +3,7 @@
 #include "t/unit/worker_rig.h"
 #include "base/str.h"
 #include "proto/auth.h"
+#include "shm/auth.h"
 
 #define NATIVE "mysql_native_password"
 #define ED25519 "client_ed25519"
@@ -525,7 +526,7 @@ TEST_WORKER(sha2_change_user)
 			struct slice scramble = expect_switch(c, SHA2, 20, 1);
 			sha2_token(k == 1 ? "wrong" : "secret", scramble.p, token);
 			answer(c, token, sizeof token, 2);
-			if (i > 0 || k == 1) {
+			if ((i > 0 && k == 0) || k == 1) { /* then it is known */
 				peer_expect(c, "\x02\x00\x00\x03\x01\x04", 6);
 				say_password(c, k == 1 ? "wrong" : "secret", 4);
 			} else {
@@ -542,4 +543,111 @@ TEST_WORKER(sha2_change_user)
 		}
 		rig_stop();
 	}
+}
+
+/* ---- what logins teach ---- */
+
+static bool
+fast(const char *user, const char *password)
+{
+	struct peer *c = sha2_begin(user, password);
+	size_t len;
+	const u8 *p = peer_packet(c, &len);
+
+	cr_assert(len == PKT_HDR + 2 && p[PKT_HDR] == 1);
+	bool yes = p[PKT_HDR + 1] == 3;
+	if (yes)
+		expect_in(c);
+	peer_close(c);
+	rig_run();
+	return yes;
+}
+
+static void
+full(const char *password)
+{
+	struct peer *c = sha2_begin("app", password);
+
+	peer_expect(c, "\x02\x00\x00\x04\x01\x04", 6);
+	say_password(c, password, 5);
+	rig_run();
+	expect_in(c);
+	peer_close(c);
+	rig_run();
+}
+
+TEST_WORKER(sha2_learned)
+{
+	static const struct rig_conf another = {.user = SHA2_CONF, .password = "*77F5A7D2AF0E3B4B6A9C6C7B0C7B9B4D2B6F0D5E"};
+
+	for (size_t i = 1; i < ARRAY_LEN(sha2_all); i++) {
+		rig_start(sha2_all[i]);
+		cr_assert(!fast("app", "secret"));
+		full("secret");
+		cr_assert_eq(rig_counter("passwords_learned"), 1);
+		cr_assert(fast("app", "secret"));
+		cr_assert(!fast("app", "Secret"));
+		/* what it learned logs in at servers */
+		struct peer *c = sha2_begin("app", "secret");
+		peer_expect(c, "\x02\x00\x00\x04\x01\x03", 6);
+		client_expect_ok(c);
+		expect_backend_login(c, "secret");
+		peer_close(c);
+		rig_run();
+		/* a wrong password costs no rounds any more */
+		c = sha2_begin("app", "wrong");
+		peer_expect(c, "\x02\x00\x00\x04\x01\x04", 6);
+		say_password(c, "wrong", 5);
+		rig_run();
+		cr_assert(list_empty(&R.w.proving));
+		client_expect_err(c, 1045, "app");
+		/* a changed hash, and back */
+		rig_reload(&another);
+		cr_assert(!fast("app", "secret"));
+		rig_reload(sha2_all[i]);
+		cr_assert(fast("app", "secret"));
+		cr_assert_eq(rig_counter("passwords_learned"), 1);
+		rig_stop();
+	}
+}
+
+/* Whatever stands in the segment lets nobody in who does not know the password. */
+TEST_WORKER(sha2_learned_and_spoilt)
+{
+	rig_start(&sha2_native);
+	full("secret");
+	struct shm_autent *e = shm_auth_entries(R.w.auth), *used = NULL;
+	for (u32 i = 0; i < R.w.auth->a.entries; i++)
+		if (e[i].word[0] != 0) {
+			cr_assert_null(used);
+			used = &e[i];
+		}
+	cr_assert_not_null(used);
+	/* nothing of it can be read there */
+	u8 stage1[20], key[32];
+	auth_native_stage1("secret", 6, stage1);
+	cr_assert_null(memmem(e, R.w.auth->a.entries * sizeof *e, stage1, 8));
+	auth_sha256("secret", 6, key);
+	auth_sha256(key, 32, key);
+	cr_assert_null(memmem(e, R.w.auth->a.entries * sizeof *e, key, 8));
+	for (u32 w = 3; w < 13; w++) {
+		struct shm_autent was = *used;
+		used->word[w] ^= 1ull << (w * 7 % 64);
+		cr_assert(!fast("app", "secret"), "word %u", w);
+		*used = was;
+		cr_assert(fast("app", "secret"));
+	}
+	used->word[5] ^= 1;
+	full("secret"); /* learned once more, in the same place */
+	cr_assert(fast("app", "secret"));
+	/* another user's entry under its key */
+	struct shm_autent was = *used;
+	for (u32 w = 3; w < 13; w++)
+		used->word[w] = 0;
+	cr_assert(!fast("app", "secret") && !fast("app", ""));
+	*used = was;
+	/* another segment: nothing is found */
+	R.w.auth->a.salt[3] ^= 1;
+	cr_assert(!fast("app", "secret"));
+	rig_stop();
 }

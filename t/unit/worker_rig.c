@@ -161,6 +161,8 @@ make_segments(struct worker *w)
 	w->health = segment(SHM_MAGIC_HEALTH, shm_size_health(&caps));
 	w->pool = segment(SHM_MAGIC_POOL, shm_size_pool(&caps));
 	shm_pool_setup(w->pool, &caps);
+	w->auth = segment(SHM_MAGIC_AUTH, shm_size_auth(&caps));
+	shm_auth_setup(w->auth, &caps);
 	w->seg = segment(SHM_MAGIC_WORKER, shm_size_worker(&caps));
 	shm_worker_setup(w->seg, &caps);
 	w->stat = &w->seg->stat;
