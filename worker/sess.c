@@ -120,6 +120,7 @@ on_timeout(struct sess *s)
 	struct shm_wstat *st = s->w->stat;
 
 	if (s->last_words != NULL && s->state < SESS_CLOSING) {
+		s->last_words_end = true;
 		say_last_words(s); /* it does not send what it announced */
 		return;
 	}
@@ -752,7 +753,8 @@ sess_data(struct sess *s, u8 **p, u8 *end)
 		}
 		if (!whole) {
 			if (s->state == SESS_READY && (size_t)(end - pkt) >= PKT_HDR + 1 &&
-			    len > s->w->cfg.r->margay.statement_buffer && cmd_stream(s, p, end)) {
+			    (len > s->w->cfg.r->margay.statement_buffer || (body >= PKT_MAX_BODY && pkt[PKT_HDR] == COM_STMT_PREPARE)) &&
+			    cmd_stream(s, p, end)) {
 				conn_reply_begins(&s->conn);
 				continue;
 			}

@@ -19,9 +19,13 @@ struct ps {
 	u8 *types;             /* last bound by the client, 2 * nparams; NULL: none */
 	bool long_data;        /* COM_STMT_SEND_LONG_DATA on the kept connection */
 	bool cursor;           /* open on the kept connection */
+	bool here_only;        /* too long to be prepared again: it is on the kept connection, and its text is not here */
 	u64 meta;              /* of the column definitions that a client with MCAP_CACHE_METADATA was told last; 0: none */
 	bool data_lost;        /* a piece of long data could not be sent: it must not be executed without */
 };
+/* Stands for the statement prepared last: sent right behind its COM_STMT_PREPARE, whose reply has the id (MariaDB 10.2:
+ * mariadb.com/kb/en/com_stmt_execute/, "direct execution"). */
+#define PS_ID_LAST 0xffffffffu
 /* Bodies up to what depends on the parameters: command, id, flags, iterations. */
 #define EXECUTE_HEAD 10u
 #define BULK_HEAD 7u
@@ -69,6 +73,7 @@ struct cmd {
 	u8 server_index;
 	u8 lost;               /* servers that were lost while they ran it */
 	u64 hold_until;        /* waits for a primary no longer than this; 0: has not waited */
+	bool streamed;         /* its beginning is here, its end passes as it comes: it cannot run again */
 	bool sent;             /* some of it may have reached a server */
 	enum route_reason why;
 	bool read;             /* may be run elsewhere */
@@ -187,6 +192,7 @@ struct sess {
 	u64 stream_left;        /* STREAM, INFILE: bytes of the packet under way */
 	bool stream_more;       /* STREAM, INFILE: another packet follows it */
 	u8 *last_words;         /* ERR packet for the client when the rest of what it sends was read away; NULL: none */
+	bool last_words_end;    /* ... and the session ends with it */
 	size_t last_words_len;
 	u64 out_since;          /* last progress while bytes wait for the client */
 	size_t out_last;
@@ -322,7 +328,7 @@ u8 *stream_position(struct sess *s, u8 *p, u8 *end);
 void say_last_words(struct sess *s);
 void stream_skip(struct sess *s);
 bool keep_last_words(struct sess *s, const u8 *err, size_t len); /* false: out of memory */
-bool stream_refuse(struct sess *s, const u8 *err, size_t len);
+bool stream_refuse(struct sess *s, const u8 *err, size_t len, bool end);
 void infile_begin(struct sess *s, const struct bconn *b);
 void infile_more(struct sess *s, u8 **p, u8 *end);
 void infile_early(struct sess *s, struct bconn *b, u8 **p, u8 *end);

@@ -234,20 +234,28 @@ fail_stream(struct sess *s, int code, const char *fmt, va_list ap)
 {
 	u8 buf[PKT_ERR_TEXT + 64];
 	struct wr w = wr_init(buf, sizeof buf);
+	/* a server has a part of it, or is sure to want no more */
+	bool end = code == ERR_PACKET_SIZE || (s->b != NULL && s->cmd.sent);
 
+	if (s->cmd.com == COM_STMT_SEND_LONG_DATA && !end) {
+		if (s->cmd.ps != NULL)
+			s->cmd.ps->data_lost = true; /* told when it is executed */
+		(void)stream_refuse(s, NULL, 0, false);
+		return;
+	}
 	s->row_count = -1;
 	if (code == 0) {
 		int n = va_arg(ap, int);
 
 		STAT_ADD(s->w->stat->errors_server, 1);
-		(void)stream_refuse(s, va_arg(ap, u8 *), (size_t)n);
+		(void)stream_refuse(s, va_arg(ap, u8 *), (size_t)n, end);
 		return;
 	}
 	sess_error_write(s, &w, 0, code, fmt, ap);
 	if (w.bad)
 		sess_close(s, "error too long");
 	else
-		(void)stream_refuse(s, buf, w.len);
+		(void)stream_refuse(s, buf, w.len, end);
 }
 
 /* Ends the statement with an error made here (code 0: fmt gives a packet of the server's, %.*s). */
@@ -365,6 +373,16 @@ sent_seq(const struct sess *s)
 	return s->cmd.ps != NULL ? s->cmd.server_seq : s->cmd.last_seq;
 }
 
+/* The beginning is on its way to the server: more of the client's. */
+static void
+stream_goes_on(struct sess *s)
+{
+	sess_set_state(s, SESS_STREAM);
+	if (s->conn.paused)
+		conn_pause(&s->conn, false);
+	sess_resume(s);
+}
+
 /* Everything ahead has succeeded, or there was nothing: the client's own bytes. */
 void
 cmd_send_now(struct sess *s, struct bconn *b)
@@ -398,10 +416,15 @@ cmd_send_now(struct sess *s, struct bconn *b)
 		bconn_close(b, "could not send");
 		return;
 	}
+	bool more = s->stream_left > 0 || s->stream_more;
+
 	if (s->cmd.com == COM_STMT_SEND_LONG_DATA) {
 		/* no reply */
 		ps_mark(s, s->cmd.ps, s->cmd.ps->cursor, true);
-		cmd_finished(s);
+		if (more)
+			stream_goes_on(s);
+		else
+			cmd_finished(s);
 		return;
 	}
 	reply_init(&b->reply, cmd_reply_kind(s->cmd.com), (s->caps & CAP_DEPRECATE_EOF) == 0,
@@ -411,12 +434,8 @@ cmd_send_now(struct sess *s, struct bconn *b)
 	b->reply.next_seq = (u8)(sent_seq(s) + 1);
 	b->reply.seq_add = (u8)(s->cmd.last_seq - sent_seq(s));
 	b->reply_open = true;
-	if (s->stream_left > 0 || s->stream_more) {
-		sess_set_state(s, SESS_STREAM);
-		if (s->conn.paused)
-			conn_pause(&s->conn, false);
-		sess_resume(s);
-	}
+	if (more)
+		stream_goes_on(s);
 	if (s->cmd.buf == NULL)
 		s->cmd.p = NULL; /* the read buffer is somebody else's from here on */
 }
@@ -661,6 +680,8 @@ is_harmless(const struct sess *s)
 {
 	const struct stmt *st = &s->cmd.st;
 
+	if (s->cmd.streamed)
+		return false;
 	if (s->cmd.com == COM_STMT_PREPARE || s->cmd.com == COM_INIT_DB || s->cmd.com == COM_STATISTICS)
 		return true;
 	if (!cmd_runs(&s->cmd) || (st->flags & STMT_F_MULTI) != 0 ||

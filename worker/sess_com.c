@@ -248,10 +248,6 @@ com_set_option(struct sess *s, const u8 *body, size_t len)
 		sess_close(s, "write to client failed");
 }
 
-/* Stands for the statement prepared last: sent right behind its COM_STMT_PREPARE, whose reply has the id (MariaDB 10.2:
- * mariadb.com/kb/en/com_stmt_execute/, "direct execution"). */
-#define PS_ID_LAST 0xffffffffu
-
 /* What 10.11 says before it looks for the statement (measured). True: the client was answered. */
 static bool
 execute_refused(struct sess *s, const u8 *body, size_t len)
@@ -341,8 +337,13 @@ com_stmt(struct sess *s, const u8 *body, size_t len)
 		return;
 	if (cmd_runs(c))
 		keep_info(s, (const u8 *)ps->text->text, ps->text->len);
-	if (c->com == COM_STMT_EXECUTE && c->st.kind == STMT_KILL && c->st.arg_len == 0 && local_kill(s, c->st.num, c->st.flags))
+	if (c->com == COM_STMT_EXECUTE && c->st.kind == STMT_KILL && c->st.arg_len == 0 && !c->streamed &&
+	    local_kill(s, c->st.num, c->st.flags))
 		return;
+	if (c->streamed) {
+		c->st.flags &= ~(STMT_F_READ | STMT_F_STATE_READ | STMT_F_TRX_RO);
+		c->st.why = ROUTE_STATE;
+	}
 	cmd_dispatch(s);
 }
 
@@ -356,8 +357,7 @@ com_prepare(struct sess *s, const u8 *text, size_t len)
 		cmd_fail(s, ERR_LIMIT, "%u prepared statements in one session", PS_MAX);
 		return;
 	}
-	if (len + 1 >= PKT_MAX_BODY) {
-		/* it is prepared again on other connections, in one packet with what goes ahead */
+	if (len + 1 >= PKT_MAX_BODY) { /* such are streamed, unless all of it came at once */
 		cmd_fail(s, ERR_LIMIT, "a prepared statement of %u bytes or more", PKT_MAX_BODY - 1);
 		return;
 	}
@@ -513,35 +513,111 @@ cmd_packet(struct sess *s, const u8 *pkt, size_t len)
 
 /* ---- statements longer than statement_buffer ---- */
 
+#define STREAM_LOOK (64u << 10) /* of its text are looked at */
+
+/* Can the rest of the command, of which n bytes of its first packet are here, pass as it comes? All that must be looked at
+ * is in these. Others are read whole, up to max_packet_size. */
+static bool
+may_stream(struct sess *s, const u8 *body, size_t n)
+{
+	u32 id = n >= EXECUTE_HEAD ? rd32(body + 1) : 0;
+	struct ps *ps = ps_get(s, id == PS_ID_LAST ? s->ps_last : id);
+	size_t head = BULK_HEAD;
+	bool types;
+
+	switch (body[0]) {
+	case COM_QUERY:
+	case COM_STMT_PREPARE:
+	case COM_STMT_SEND_LONG_DATA:
+		return true;
+	case COM_STMT_EXECUTE:
+	case COM_STMT_BULK_EXECUTE:
+		break;
+	default:
+		return false;
+	}
+	if (ps == NULL || ps->nparams == 0)
+		return true;
+	if (body[0] == COM_STMT_EXECUTE)
+		head = EXECUTE_HEAD + (ps->nparams + 7u) / 8 + 1;
+	if (n < head + 2u * ps->nparams)
+		return false;
+	types = body[0] == COM_STMT_EXECUTE ? body[head - 1] != 0 : (rd16(body + 5) & PS_BULK_TYPES) != 0;
+	return types; /* else they may have to be put in, and all that follows moves */
+}
+
+/* It is not kept, so nobody but the connection that it is prepared on knows it, which the session keeps. In the place of its text is a name that is nobody else's. */
+static void
+stream_prepare(struct sess *s, const u8 *text, size_t len)
+{
+	struct cmd *c = &s->cmd;
+	char name[256];
+	size_t n = MIN(len, (size_t)192);
+
+	s->ps_last = 0;
+	if (s->ps_n >= PS_MAX) {
+		cmd_fail(s, ERR_LIMIT, "%u prepared statements in one session", PS_MAX);
+		return;
+	}
+	classify(s, text, MIN(len, (size_t)STREAM_LOOK), LEX_TRUNCATED);
+	keep_info(s, text, MIN(len, (size_t)4096));
+	memcpy(name, text, n);
+	n += (size_t)snprintf(name + n, sizeof name - n, "... /* %u.%llu */", s->id, (unsigned long long)c->started);
+	c->text = istr_get(&s->w->in, name, n);
+	if (c->text == NULL) {
+		cmd_fail(s, ERR_NOMEM, "prepared statement");
+		return;
+	}
+	c->st.flags &= ~STMT_F_HINTS;
+	c->text->st = c->st;
+	c->text->classified = true;
+	c->text->lex_mode = sess_lex_mode(s);
+	c->st.pins = 0;
+	c->st.flags = 0;
+	cmd_dispatch(s);
+}
+
 /* The beginning of a long statement is there: it is classified by it, goes to the primary, and its end is passed
  * on as it comes. True: taken. */
 bool
 cmd_stream(struct sess *s, u8 **p, u8 *end)
 {
 	u8 *pkt = *p;
-	u8 com = pkt[PKT_HDR];
-	size_t n = (size_t)(end - pkt);
+	size_t n = (size_t)(end - pkt), first = MIN(n - PKT_HDR, (size_t)rd24(pkt));
+	struct cmd *c = &s->cmd;
 
-	if (com != COM_QUERY || pkt[3] != 0)
-		return false; /* others are read whole, up to max_packet_size */
-	if (n < s->w->cfg.r->margay.statement_buffer / 2)
-		return false; /* a little more of it first */
-	memset(&s->cmd, 0, sizeof s->cmd);
-	s->cmd.com = com;
-	s->cmd.started = ev_now(&s->w->loop);
-	s->cmd.p = pkt;
-	s->cmd.len = n;
-	classify(s, pkt + PKT_HDR + 1, MIN(n - PKT_HDR - 1, 65536), LEX_TRUNCATED);
-	keep_info(s, pkt + PKT_HDR + 1, MIN(n - PKT_HDR - 1, 4096));
+	size_t least = MIN(s->w->cfg.r->margay.statement_buffer / 2, (size_t)8 * STREAM_LOOK);
+
+	if (pkt[3] != 0 || (n >= least && !may_stream(s, pkt + PKT_HDR, first)))
+		return false;
+	if (n < least) {
+		s->want = least; /* no room for all of it */
+		return false;
+	}
+	memset(c, 0, sizeof *c);
+	c->com = pkt[PKT_HDR];
+	c->streamed = true;
+	c->started = ev_now(&s->w->loop);
+	c->p = pkt;
+	c->len = n;
 	STAT_ADD(s->w->stat->statements, 1);
 	u8 *q = stream_position(s, pkt, end);
-	s->cmd.len = (size_t)(q - pkt);
+	c->len = (size_t)(q - pkt);
 	*p = q;
-	s->stream_body = s->cmd.len + s->stream_left;
+	s->stream_body = c->len + s->stream_left;
 	if (!cmd_save(s))
 		return true;
 	conn_pause(&s->conn, true);
-	cmd_dispatch(s);
+	const u8 *body = c->p + PKT_HDR;
+	if (c->com == COM_QUERY) {
+		classify(s, body + 1, MIN(first - 1, (size_t)STREAM_LOOK), LEX_TRUNCATED);
+		keep_info(s, body + 1, MIN(first - 1, (size_t)4096));
+		cmd_dispatch(s);
+	} else if (c->com == COM_STMT_PREPARE) {
+		stream_prepare(s, body + 1, first - 1);
+	} else {
+		com_stmt(s, body, first);
+	}
 	return true;
 }
 
@@ -602,7 +678,7 @@ pins_of_state(struct sess *s, bool err)
 		pins = 0;
 	}
 	if (c->com == COM_STMT_PREPARE || c->com == COM_INIT_DB)
-		pins = 0;
+		pins = c->streamed && !err ? 1ull << PIN_LONG : 0;
 	if (err && did_nothing(c->err_code))
 		pins = c->st.pins & (s->own_trackers ? 1ull << PIN_SYSVAR : 0);
 	if (err && c->set_many)
@@ -659,6 +735,10 @@ account_writes(struct sess *s, bool err)
 		s->wrote = true;
 		s->gtid_known = false;
 		causal_wrote_unknown(s, s->b->srv);
+	} else if (err && !s->in_trx && c->to_primary && (c->com == COM_STMT_BULK_EXECUTE || c->st.kind == STMT_CALL)) {
+		/* what was done before the error may be committed, and an ERR packet tells no GTID */
+		s->wrote = true;
+		s->gtid_known = false;
 	}
 }
 

@@ -21,11 +21,24 @@ infile_begin(struct sess *s, const struct bconn *b)
 void
 say_last_words(struct sess *s)
 {
-	s->last_words[3] = (u8)(s->stream_seq + 1);
-	if (!sess_send(s, s->last_words, s->last_words_len))
+	bool ok = true;
+
+	if (s->last_words_len > 0) {
+		s->last_words[3] = (u8)(s->stream_seq + 1);
+		ok = sess_send(s, s->last_words, s->last_words_len);
+	}
+	if (!ok) {
 		sess_close(s, "write to client failed");
-	else
+	} else if (s->last_words_end) {
 		sess_close_when_sent(s);
+	} else {
+		free(s->last_words);
+		s->last_words = NULL;
+		s->stream_left = 0;
+		s->stream_more = false;
+		sess_set_state(s, SESS_READY);
+		sess_resume(s);
+	}
 }
 
 /* Does the packet whose header is at h follow the one before? If not, the session is closed. */
@@ -120,7 +133,7 @@ infile_early(struct sess *s, struct bconn *b, u8 **p, u8 *end)
 		bconn_close(b, "reply before the end of a file");
 		return;
 	}
-	if (!stream_refuse(s, *p, PKT_HDR + len))
+	if (!stream_refuse(s, *p, PKT_HDR + len, true))
 		return;
 	*p += PKT_HDR + len;
 }
@@ -150,24 +163,27 @@ bool
 keep_last_words(struct sess *s, const u8 *err, size_t len)
 {
 	free(s->last_words);
-	s->last_words = malloc(len);
+	s->last_words = malloc(MAX(len, (size_t)1));
 	if (s->last_words == NULL)
 		return false;
-	memcpy(s->last_words, err, len);
+	if (len > 0)
+		memcpy(s->last_words, err, len);
 	s->last_words_len = len;
+	s->last_words_end = true;
 	return true;
 }
 
-/* What is being sent by the client will not be used. The rest of it is read and dropped, then it gets this error, and
- * its connection ends, as at a server: an error in the middle would be overtaken by the reset that the kernel sends
- * for unread bytes. false: the session was closed. */
+/* What is being sent by the client will not be used. The rest of it is read and dropped, then it gets this error (len 0:
+ * none), and with `end` its connection ends, as at a server: an error in the middle would be overtaken by the reset that
+ * the kernel sends for unread bytes. false: the session was closed. */
 bool
-stream_refuse(struct sess *s, const u8 *err, size_t len)
+stream_refuse(struct sess *s, const u8 *err, size_t len, bool end)
 {
 	if (!keep_last_words(s, err, len)) {
 		sess_close(s, "out of memory");
 		return false;
 	}
+	s->last_words_end = end;
 	stream_skip(s);
 	return true;
 }
@@ -178,12 +194,14 @@ stream_skip(struct sess *s)
 {
 	struct bconn *b = s->b;
 
-	if (b != NULL)
+	if (b != NULL && s->last_words_end)
 		bconn_close(b, "refused what its client was sending");
 	bpool_unwait(s);
 	sess_cmd_clear(s);
-	s->pins = 0;
-	s->in_trx = false;
+	if (s->last_words_end) {
+		s->pins = 0;
+		s->in_trx = false;
+	}
 	sess_record_pin(s);
 	if (s->state != SESS_INFILE && s->state != SESS_STREAM)
 		sess_set_state(s, SESS_STREAM);
@@ -247,7 +265,11 @@ cmd_stream_more(struct sess *s, u8 **p, u8 *end)
 		bconn_close(b, "could not send");
 		return;
 	}
-	if (s->stream_left == 0 && !s->stream_more) {
+	if (s->stream_left == 0 && !s->stream_more && s->cmd.com == COM_STMT_SEND_LONG_DATA) {
+		cmd_finished(s); /* nothing answers it */
+		if (s->state == SESS_READY)
+			sess_resume(s);
+	} else if (s->stream_left == 0 && !s->stream_more) {
 		s->cmd.last_seq = s->stream_seq;
 		b->reply.next_seq = (u8)(s->stream_seq + 1);
 		sess_set_state(s, SESS_BUSY);

@@ -150,6 +150,8 @@ ps_execute_check(struct sess *s, struct ps *ps, const u8 *body, size_t len)
 	}
 	if (ps->nparams == 0)
 		return 0;
+	if (x.new_params == 0 && rd32(body + 1) == PS_ID_LAST)
+		return ERR_MALFORMED; /* says 10.11 */
 	if (x.new_params == 0)
 		return ps->types != NULL || ps->long_data ? 0 : ERR_ARGUMENTS;
 	if (ps->types == NULL)
@@ -166,6 +168,8 @@ ps_execute_check(struct sess *s, struct ps *ps, const u8 *body, size_t len)
 bool
 ps_settle(struct sess *s, struct ps *ps)
 {
+	if (unlikely(ps->here_only))
+		return s->b != NULL && bps_find(s->b, ps->text, ps->db, ps->set) != NULL;
 	if (ps->set == s->set || (s->b != NULL && bps_find(s->b, ps->text, ps->db, ps->set) != NULL))
 		return true;
 	if (settings_reach(ps->set, s->set) && (s->b == NULL || settings_reach(s->set, ps->set)))

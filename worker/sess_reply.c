@@ -505,6 +505,7 @@ on_prepared(struct sess *s, struct bconn *b, struct out *o)
 	id = ps_new(s, t, ok.nparams);
 	if (id == 0 || bps_add(b, t, s->db, s->set, ok.id, ok.nparams) == NULL)
 		return false;
+	ps_get(s, id)->here_only = s->cmd.streamed;
 	s->cmd.warnings = ok.warnings;
 	wr32(r->pkt + PKT_HDR + 1, id);
 	if (r->metadata && ok.ncols > 0 && !meta_begin(s, 0, ok.ncols, false))

@@ -147,6 +147,6 @@ hold_refused(const struct sess *s, u16 code, const struct slice *text)
 	/* 1290 is said of other options too */
 	for (size_t i = 0; code == 1290 && !said && i + sizeof ro - 1 <= text->len; i++)
 		said = memcmp(text->p + i, ro, sizeof ro - 1) == 0;
-	return said && s->hold_writes && !s->cmd.read && (s->cmd.st.flags & STMT_F_MULTI) == 0 &&
+	return said && s->hold_writes && !s->cmd.read && !s->cmd.streamed && (s->cmd.st.flags & STMT_F_MULTI) == 0 &&
 	    (s->cmd.st.pins & unseen) == 0 && s->cmd.st.kind != STMT_CALL && s->cmd.to_primary;
 }

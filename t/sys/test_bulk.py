@@ -64,6 +64,7 @@ def steps(c):
     do("a read", b"\x16SELECT ?", bulk(0xffffffff, (LONGLONG,), [(num(1),)]))
     do("no parameters", b"\x16INSERT INTO bk VALUES (90, 'a', 1)", bulk(0xffffffff, None, []))
     do("id -1", b"\x16" + INSERT.encode(), bulk(0xffffffff, TYPES, [(num(17), text(b"x")), (num(18), text(b"y"))]))
+    do("id -1 without types", bulk(0xffffffff, None, [(num(19), text(b"x"))]), execute(0xffffffff, [(LONGLONG, b""), (STRING, b"")], types=False))
     do("in a row", *[bulk(s, TYPES, [(num(n), text(b"p")), (num(n + 1), text(b"q"))]) for n in range(30, 50, 2)])
     do("what there is", b"\x03SELECT * FROM bk ORDER BY a")
     return out
@@ -109,6 +110,25 @@ def test_never_at_a_replica():
     after_prepare = m.counter("reads_replica")
     eq([p[1][:3] for p in c.exchange(bulk(1, (LONGLONG,), [(num(1),)]))], [b"\xff\x0f\x05"])
     ok(m.counter("reads_replica") <= after_prepare + 1, "the mark alone: %d %d" % (before, after_prepare))
+
+
+def test_rows_before_an_error_are_seen():
+    """Each row of an UPDATE is committed by itself, and so is what a routine did: no position comes with the error."""
+    fresh()
+    db[0].sql("USE shop", "INSERT INTO bk VALUES (1, 'old', 1), (2, 'old', 2)",
+              "CREATE OR REPLACE PROCEDURE half() BEGIN UPDATE bk SET b = 'call' WHERE a = 2; SIGNAL SQLSTATE '45000'; END")
+    db[1].catch_up()
+    c = Raw(m.port, *APP, mcaps=MCAP_BULK)
+    s = c.prepared("UPDATE bk SET b = ? WHERE a = ?")
+    hold = db[1].conn(database="shop")
+    query(hold, "LOCK TABLES bk READ")  # the replica does not get on
+    got = c.exchange(bulk(s, (STRING, LONGLONG), [(text(b"new"), num(1)), (text(b"too long for the column it is"), num(2))]))
+    eq([b[:3] for _, b in got], [b"\xff\x7e\x05"])
+    eq(c.exchange(b"\x03SELECT b FROM bk WHERE a = 1")[-2][1], b"\3new")
+    d = Raw(m.port, *APP)
+    eq(d.exchange(b"\x03CALL half()")[0][1][:1], b"\xff")
+    eq(d.exchange(b"\x03SELECT b FROM bk WHERE a = 2")[-2][1], b"\4call")
+    hold.close()
 
 
 def test_many_rows():

@@ -539,29 +539,6 @@ TEST_WORKER(packet_header_within_the_text)
 	rig_stop();
 }
 
-TEST_WORKER(prepare_of_several_packets)
-{
-	struct rig_conf conf = {.margay = "statement_buffer = 64M"};
-	size_t body = PKT_MAX_BODY;
-	u8 *text = malloc(body);
-	struct bytes pkts = {0};
-
-	rig_start(&conf);
-	struct peer *c = client_login(CAPS_NEW);
-	memset(text, ' ', body);
-	memcpy(text, "\x16SELECT 1", 9);
-	bytes_packet(&pkts, 0, text, body);
-	for (size_t at = 0; at < pkts.len; at += 150000) {
-		peer_send(c, pkts.p + at, MIN(150000, pkts.len - at));
-		rig_run();
-	}
-	client_expect_err(c, 1105, "prepared statement of 16777214 bytes or more");
-	cr_assert_eq(client_state(c), SESS_READY);
-	free(text);
-	bytes_free(&pkts);
-	rig_stop();
-}
-
 TEST_WORKER(statement_too_long)
 {
 	struct rig_conf conf = {.margay = "max_packet_size = 100k\nstatement_buffer = 64k"};
