@@ -46,7 +46,7 @@ enum {
 };
 
 void
-facts_gtid_merge(struct obs_gtid *set, u32 *n, const char *text)
+facts_gtid_merge(struct obs_gtid *set, u32 *n, const char *text, u64 server_id)
 {
 	const char *p = text;
 
@@ -68,6 +68,8 @@ facts_gtid_merge(struct obs_gtid *set, u32 *n, const char *text)
 		}
 		if (*p != '\0' && *p != ',' && *p != ' ')
 			return;
+		if (server_id != 0 && v[1] != server_id)
+			continue;
 		for (i = 0; i < *n && set[i].domain != v[0]; i++)
 			;
 		if (i < *n)

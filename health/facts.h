@@ -6,8 +6,9 @@
 #include "health/obs.h"
 
 /* Merges a MariaDB position ("0-1-7,5-2-9") into set: per domain the larger sequence number. Entries that
- * are no GTID end the reading; domains beyond OBS_DOMAINS are left out, which only makes readers wait. */
-void facts_gtid_merge(struct obs_gtid *set, u32 *n, const char *text);
+ * are no GTID end the reading; domains beyond OBS_DOMAINS are left out, which only makes readers wait. server_id: of that
+ * server only, 0: of all. */
+void facts_gtid_merge(struct obs_gtid *set, u32 *n, const char *text, u64 server_id);
 /* Why a connect or a statement failed. in_login: before the server accepted the login. sys_errno: what
  * facts_errno_in found in the message. */
 enum srv_cause facts_cause(u32 mysql_errno, int sys_errno, bool in_login);

@@ -34,6 +34,7 @@ struct probe {
 	u64 connected_ns;
 	u64 figures_ns;
 	u32 threads_connected;
+	char binlog_pos[1024];   /* @@gtid_binlog_pos, as long as OBS_DOMAINS need */
 	u64 deadline_ns;
 	struct obs o;
 };
@@ -176,7 +177,8 @@ probe_connect(struct probe *b)
 static void
 on_basics(void *arg, const struct db_row *r)
 {
-	struct obs_facts *f = arg;
+	struct probe *b = arg;
+	struct obs_facts *f = &b->o.facts;
 
 	if (r->n < 7)
 		return;
@@ -187,9 +189,26 @@ on_basics(void *arg, const struct db_row *r)
 	f->port = (u32)facts_u64(r->value[4]);
 	f->wait_timeout_s = facts_u64(r->value[5]);
 	f->max_connections = (u32)facts_u64(r->value[6]);
-	for (u32 i = 7; i < r->n; i++)
-		if (r->value[i] != NULL)
-			facts_gtid_merge(f->gtid, &f->ngtid, r->value[i]);
+	if (r->n < 9 || r->value[7] == NULL || r->value[8] == NULL)
+		return;
+	facts_gtid_merge(f->gtid, &f->ngtid, r->value[7], 0);
+	facts_gtid_merge(f->gtid, &f->ngtid, r->value[8], f->server_id);
+	(void)str_copy(b->binlog_pos, sizeof b->binlog_pos, r->value[8]);
+}
+
+/* What others wrote to its log counts when nothing is being applied: while a transaction is, its position is in the log
+ * before its rows can be read. (A read that had to see a write did not, on a slow disk.) Channels are looked at after the
+ * positions, so what was under way then has ended if none is at work now. */
+static void
+merge_binlog_pos(struct probe *b)
+{
+	struct obs_facts *f = &b->o.facts;
+
+	for (u32 i = 0; i < f->nchannels; i++)
+		if (f->channel[i].sql != OBS_THREAD_NO)
+			return;
+	if (f->nchannels < OBS_CHANNELS)
+		facts_gtid_merge(f->gtid, &f->ngtid, b->binlog_pos, 0);
 }
 
 static int
@@ -200,11 +219,12 @@ look_basics(struct probe *b)
 	char sql[400];
 	enum db_end end;
 
-	/* What is applied: the larger of both positions in each domain. gtid_current_pos leaves out what a
-	 * former replica wrote to its own log from another server. */
+	/* What is applied: the larger of both positions in each domain, as far as merge_binlog_pos lets it. gtid_current_pos
+	 * leaves out what a former replica wrote to its own log from another server. */
+	b->binlog_pos[0] = '\0';
 	(void)snprintf(sql, sizeof sql, "%s%s", basics,
 	    b->mariadb ? ", @@global.gtid_slave_pos, @@global.gtid_binlog_pos" : "");
-	end = db_query(b->db, sql, b->deadline_ns, on_basics, &b->o.facts);
+	end = db_query(b->db, sql, b->deadline_ns, on_basics, b);
 	if (end != DB_OK)
 		return probe_failed(b, end, false);
 	if (b->o.facts.version[0] == '\0') {
@@ -367,6 +387,8 @@ probe_look(struct probe *b)
 	int rc = look_basics(b);
 
 	rc = rc != 0 ? rc : look_channels(b);
+	if (rc == 0)
+		merge_binlog_pos(b);
 	rc = rc != 0 ? rc : look_figures(b);
 	return rc != 0 ? rc : look_heartbeat(b);
 }

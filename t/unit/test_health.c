@@ -96,21 +96,24 @@ Test(facts, gtid)
 	struct obs_gtid set[OBS_DOMAINS];
 	u32 n = 0;
 
-	facts_gtid_merge(set, &n, "0-1-7,5-2-9");
-	facts_gtid_merge(set, &n, "0-3-12,5-2-3,7-1-1");
+	facts_gtid_merge(set, &n, "0-1-7,5-2-9", 0);
+	facts_gtid_merge(set, &n, "0-3-12,5-2-3,7-1-1", 0);
 	cr_assert_eq(n, 3u);
 	cr_assert(set[0].domain == 0 && set[0].seq == 12);
 	cr_assert(set[1].domain == 5 && set[1].seq == 9);
 	cr_assert(set[2].domain == 7 && set[2].seq == 1);
-	facts_gtid_merge(set, &n, "");
-	facts_gtid_merge(set, &n, "3-1");
-	facts_gtid_merge(set, &n, "x");
-	facts_gtid_merge(set, &n, "1-2-99999999999999999999999999");
-	facts_gtid_merge(set, &n, "9-9-9x");
+	facts_gtid_merge(set, &n, "", 0);
+	facts_gtid_merge(set, &n, "3-1", 0);
+	facts_gtid_merge(set, &n, "x", 0);
+	facts_gtid_merge(set, &n, "1-2-99999999999999999999999999", 0);
+	facts_gtid_merge(set, &n, "9-9-9x", 0);
 	cr_assert_eq(n, 3u);
-	facts_gtid_merge(set, &n, "10-1-1,11-1-1,12-1-1,13-1-1,14-1-1,15-1-1,0-1-20");
+	facts_gtid_merge(set, &n, "10-1-1,11-1-1,12-1-1,13-1-1,14-1-1,15-1-1,0-1-20", 0);
 	cr_assert_eq(n, (u32)OBS_DOMAINS, "more domains than fit are left out");
 	cr_assert_eq(set[0].seq, 20u, "but known ones still move");
+	facts_gtid_merge(set, &n, "0-1-21,5-4-30", 4);
+	cr_assert_eq(set[0].seq, 20u, "written by another server");
+	cr_assert_eq(set[1].seq, 30u);
 }
 
 Test(facts, causes)
