@@ -251,6 +251,7 @@ void login_uncount(struct worker *w, u32 user_id); /* one session less of that u
 /* The login, or the COM_CHANGE_USER, is refused: the session ends, or is who it was. */
 void login_refuse(struct sess *s, int code, const char *fmt, ...) PRINTF(3, 4);
 bool login_unsafe_collation(u8 id);
+bool login_no_client_charset(u32 id);
 
 /* sess_peer.c: where the client comes from */
 void peer_of_socket(struct sess *s);

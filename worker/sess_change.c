@@ -56,13 +56,6 @@ forget(struct sess *s)
 	free(b);
 }
 
-/* ucs2, utf16, utf16le, utf32: nothing that SQL could be written in */
-static bool
-no_client_charset(u32 id)
-{
-	return id == 35 || id == 90 || (id >= 54 && id <= 56) || (id >= 60 && id <= 62) || (id >= 101 && id <= 183 && id != 152);
-}
-
 /* 0: what the server has for a client that names none, which may be any. */
 static void
 charset_set(struct sess *s, u8 collation)
@@ -105,7 +98,7 @@ change_begin(struct sess *s, const u8 *body, size_t len)
 		cmd_fail(s, ERR_UNKNOWN_COM, "COM_CHANGE_USER");
 		return;
 	}
-	if (no_client_charset(u.charset) || u.charset > 1024) { /* the last: pools know those of a handshake alone */
+	if (login_no_client_charset(u.charset) || u.charset > 1024) { /* the last: pools know those of a handshake alone */
 		cmd_fail(s, ERR_CHARSET, "collation %u", u.charset);
 		return;
 	}

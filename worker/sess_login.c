@@ -424,6 +424,13 @@ login_unsafe_collation(u8 id)
 	return memchr(ids, id, sizeof ids) != NULL;
 }
 
+/* ucs2, utf16, utf16le, utf32: nothing that SQL could be written in */
+bool
+login_no_client_charset(u32 id)
+{
+	return id == 35 || id == 90 || (id >= 54 && id <= 56) || (id >= 60 && id <= 62) || (id >= 101 && id <= 183 && id != 152);
+}
+
 /* The response comes again, inside of TLS. */
 static void
 ssl_request(struct sess *s)
@@ -474,6 +481,11 @@ login_response(struct sess *s, const u8 *body, size_t len)
 	s->caps = r.caps & ~CAP_SSL;
 	s->mcaps = (u8)(r.mariadb_caps & mcaps_offered(s->w));
 	choose_zip(s, &r);
+	if (login_no_client_charset(r.charset)) {
+		/* as a server; its refusal of Margay's connection would be taken for trouble of the server */
+		sess_error_close(s, s->next_seq, ERR_CHARSET, "collation %u", r.charset);
+		return;
+	}
 	s->collation = r.charset != 0 ? r.charset : 45;
 	s->unsafe_charset = s->unsafe_login = login_unsafe_collation(s->collation);
 	if (r.user.len >= sizeof s->user || r.db.len > 192) {

@@ -214,6 +214,28 @@ def test_warnings_of_results_without_rows():
         direct.close(), through.close()
 
 
+def test_wide_character_sets_of_clients():
+    """Nobody can log in with one, and no server counts as unreachable for it."""
+    g = Margay([db[0]], cluster={"topology": "standalone"})
+    try:
+        for collation in (35, 54, 56, 60, 101, 128, 159):
+            got = []
+            for port in (db[0].port, g.port):
+                c = pymysql.Connection(host="127.0.0.1", port=port, user="app", password=APP[1], defer_connect=True)
+                c.charset, c.collation = "utf8mb4", None
+                real = pymysql.connections.charset_by_name
+                pymysql.connections.charset_by_name = lambda name: type("C", (), {"id": collation, "encoding": "utf8"})
+                try:
+                    got.append(raises((), c.connect)[0])
+                finally:
+                    pymysql.connections.charset_by_name = real
+            eq(got, [1231, 1231], "collation %d" % collation)
+        eq(g.sql("SELECT 1"), ((1,),))
+        ok("cannot connect" not in g.log_text(), g.log_text()[-1500:])
+    finally:
+        g.stop()
+
+
 def test_warnings_of_a_prepare():
     """PREPARE leaves warnings of its own, and takes away those before it."""
     prepare, ask, execute = lambda t: b"\x16" + t, b"\x03SHOW WARNINGS", b"\x17" + struct.pack("<I", 0xffffffff) + b"\0" + struct.pack("<I", 1)
