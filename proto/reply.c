@@ -236,8 +236,9 @@ begin_packet(struct reply *r, u8 **p, u8 *end, enum reply_ev *ev_r)
 	}
 	if (r->state == ST_AFTER_COLS) {
 		u16 warnings;
-		bool cursor = control && at[PKT_HDR] == 0xfe && r->binary_cursor &&
-		    (ok_status(at + PKT_HDR, len, &warnings) & ST_CURSOR_EXISTS) != 0;
+		/* a cursor that cannot be opened: the error stands right behind the definitions (measured on 10.11) */
+		bool cursor = control && r->binary_cursor &&
+		    (at[PKT_HDR] == 0xff || (ok_status(at + PKT_HDR, len, &warnings) & ST_CURSOR_EXISTS) != 0);
 
 		r->state = ST_ROWS;
 		if (r->want_eof && !cursor) {

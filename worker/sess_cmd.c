@@ -428,7 +428,7 @@ cmd_send_now(struct sess *s, struct bconn *b)
 		return;
 	}
 	reply_init(&b->reply, cmd_reply_kind(s->cmd.com), (s->caps & CAP_DEPRECATE_EOF) == 0,
-	    s->cmd.com == COM_STMT_EXECUTE);
+	    s->cmd.com == COM_STMT_EXECUTE && s->cmd.p[PKT_HDR + 5] != 0);
 	b->reply.any_seq = b->zip != ZIP_OFF;
 	b->reply.metadata = (s->mcaps & MCAP_CACHE_METADATA) != 0;
 	b->reply.next_seq = (u8)(sent_seq(s) + 1);

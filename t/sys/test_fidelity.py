@@ -236,6 +236,15 @@ def test_wide_character_sets_of_clients():
         g.stop()
 
 
+def test_cursors_that_cannot_be_opened():
+    """Connector/C is out of step when an EOF packet comes before the error."""
+    for sql in (b"SELECT 1 < (SELECT v FROM t)", b"SELECT id < (SELECT v FROM t) FROM t", b"SELECT id FROM t", b"SHOW TABLES", b"DO 1"):
+        script = b"\x16" + sql, b"\x17" + struct.pack("<I", 0xffffffff) + b"\1" + struct.pack("<I", 1)
+        direct, through = db[0].conn("app", APP[1], database="shop"), m.conn()
+        eq(pipelined(through, *script), pipelined(direct, *script), repr(sql))
+        direct.close(), through.close()
+
+
 def test_warnings_of_a_prepare():
     """PREPARE leaves warnings of its own, and takes away those before it."""
     prepare, ask, execute = lambda t: b"\x16" + t, b"\x03SHOW WARNINGS", b"\x17" + struct.pack("<I", 0xffffffff) + b"\0" + struct.pack("<I", 1)
