@@ -645,6 +645,8 @@ eof_status(const struct sess *s, const struct bconn *b, const u8 *p, const u8 *e
 {
 	u16 status;
 
+	if (b->reply.kind == REPLY_PREPARE)
+		*warnings_r = s->cmd.warnings; /* Connector/C takes those of the last EOF packet */
 	if (!b->reply.last && reply_peek_status(&b->reply, p, end, &status, warnings_r))
 		return (u16)(status & ~ST_SESSION_CHANGED);
 	status = s->status;

@@ -249,6 +249,9 @@ def test_warnings_of_a_prepare():
     """PREPARE leaves warnings of its own, and takes away those before it."""
     prepare, ask, execute = lambda t: b"\x16" + t, b"\x03SHOW WARNINGS", b"\x17" + struct.pack("<I", 0xffffffff) + b"\0" + struct.pack("<I", 1)
     notes = b"SELECT 1 LIKE (1 IN (SELECT 1))"
+    with db[0].conn("app", APP[1], database="shop") as direct, m.conn() as through:
+        for sql in (notes, b"SELECT ? LIKE (1 IN (SELECT 1))", b"DO 1 LIKE (1 IN (SELECT 1))"):
+            eq(pipelined(through, prepare(sql)), pipelined(direct, prepare(sql)), "EOF packets of a prepare")
     for script in ((prepare(notes), ask), (prepare(notes), execute, ask), (prepare(notes), prepare(b"SELECT 1"), ask),
                    (b"\x03SELECT 1/0", prepare(b"SELECT 1"), ask), (b"\x03SELECT nosuch FROM t", prepare(b"SELECT id FROM t"), ask),
                    (prepare(b"SELECT nosuch"), ask),
