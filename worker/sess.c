@@ -261,7 +261,7 @@ static bool
 servers_words(int code)
 {
 	return code == ERR_ACCESS || code == ERR_NO_SUCH_THREAD || code == ERR_KILL_DENIED || code == ERR_UNKNOWN_STMT ||
-	    code == ERR_UNSUPPORTED_PS || code == ERR_ARGUMENTS || code == ERR_MALFORMED;
+	    code == ERR_UNSUPPORTED_PS || code == ERR_ARGUMENTS || code == ERR_MALFORMED || code == ERR_DB_NAME;
 }
 
 void

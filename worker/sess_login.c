@@ -488,7 +488,11 @@ login_response(struct sess *s, const u8 *body, size_t len)
 	}
 	s->collation = r.charset != 0 ? r.charset : 45;
 	s->unsafe_charset = s->unsafe_login = login_unsafe_collation(s->collation);
-	if (r.user.len >= sizeof s->user || r.db.len > 192) {
+	if (r.db.len > 192) { /* 64 characters, of three bytes at most: no database has such a name; cut as servers do */
+		sess_error_close(s, s->next_seq, ERR_DB_NAME, "Incorrect database name '%.97s...'", (const char *)r.db.p);
+		return;
+	}
+	if (r.user.len >= sizeof s->user) {
 		bad_handshake(s);
 		return;
 	}

@@ -245,6 +245,11 @@ def test_cursors_that_cannot_be_opened():
         direct.close(), through.close()
 
 
+def test_long_database_names():
+    for name in ("d" * 193, "x" * 300):
+        eq(raises(1102, m.conn, database=name), raises(1102, db[0].conn, "app", APP[1], database=name))
+
+
 def test_warnings_of_a_prepare():
     """PREPARE leaves warnings of its own, and takes away those before it."""
     prepare, ask, execute = lambda t: b"\x16" + t, b"\x03SHOW WARNINGS", b"\x17" + struct.pack("<I", 0xffffffff) + b"\0" + struct.pack("<I", 1)
