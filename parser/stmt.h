@@ -69,6 +69,7 @@ enum stmt_kind {
 #define STMT_F_MARGAY     0x10000000u /* sets or reads a system variable margay_* */
 #define STMT_F_DEFAULTS   0x40000000u /* changes what new connections begin with: accounts, privileges, roles, global
                                        * variables */
+#define STMT_F_SET_STATEMENT 0x80000000u /* SET STATEMENT .. FOR: the status flags of its reply may hold for it alone */
 #define STMT_F_OFFSET     0x20000000u /* LIMIT with an offset: FOUND_ROWS() may count the rows left out too (measured) */
 #define STMT_F_HINTS      (STMT_F_HINT_PRIMARY | STMT_F_HINT_REPLICA | STMT_F_HINT_SERVER)
 #define STMT_F_TRACKER    0x00800000u /* sets or reads session_track_* variables */

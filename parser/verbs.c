@@ -513,6 +513,7 @@ set_statement(struct cls *c)
 {
 	scan_until(c, KW_FOR, TOK_END);
 	c->pins |= PIN(UNKNOWN);
+	c->flags |= STMT_F_SET_STATEMENT;
 	if (cls_skip(c, KW_FOR))
 		verb_statement(c);
 	else

@@ -158,6 +158,7 @@ bconn_unlink(struct bconn *b)
 	b->sess->found_here = false;
 	b->sess->b = NULL;
 	b->sess = NULL;
+	b->knows_id = b->ran = false;
 }
 
 void
@@ -175,6 +176,7 @@ bconn_db_set(struct bconn *b, struct istr *db)
 	struct istr *old = b->db;
 
 	b->db = istr_ref(db);
+	b->db_reset = false;
 	istr_put(&b->w->in, old);
 }
 

@@ -69,6 +69,9 @@ struct bconn {
 
 	/* what the connection is like */
 	struct istr *db;        /* NULL: none */
+	bool ran;               /* a statement of its session: ROW_COUNT() and the like are that one's */
+	bool knows_id;          /* its LAST_INSERT_ID() is its session's */
+	bool db_reset;          /* a reset since: the server kept it, but not @@collation_database (measured) */
 	struct settings *set;
 	u16 status;             /* of the last OK or EOF */
 	bool diag_left;         /* warnings or errors of the session before are in its diagnostics area */

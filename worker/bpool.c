@@ -589,6 +589,7 @@ bpool_give(struct bconn *b)
 
 		bconn_set_state(b, BCONN_RESET);
 		STAT_ADD(b->w->stat->resets, 1);
+		b->db_reset = true;
 		if (!bconn_send_com(b, COM_RESET_CONNECTION, NULL, 0, EXP_RESET) ||
 		    !bconn_send_com(b, COM_QUERY, setup, strlen(setup), EXP_SETUP))
 			b->conn.eof = true; /* the event that follows closes it */

@@ -260,7 +260,7 @@ sess_ok(struct sess *s, u8 seq)
 static bool
 servers_words(int code)
 {
-	return code == ERR_ACCESS || code == ERR_NO_SUCH_THREAD || code == ERR_KILL_DENIED || code == ERR_UNKNOWN_STMT ||
+	return code == ERR_ACCESS || code == ERR_NO_SUCH_THREAD || code == ERR_KILL_DENIED || code == ERR_UNKNOWN_STMT || code == ERR_NO_CURSOR ||
 	    code == ERR_UNSUPPORTED_PS || code == ERR_ARGUMENTS || code == ERR_MALFORMED || code == ERR_DB_NAME;
 }
 

@@ -138,6 +138,7 @@ struct sess {
 	struct auth *auth;      /* the question asked of the client, until it is answered; NULL: none */
 	struct sess_before *before; /* who it was before the COM_CHANGE_USER under way; NULL: none is */
 	u8 failed_changes;
+	u8 refused_collation;   /* of the last COM_CHANGE_USER, if it was refused */
 	struct istr *login_db;  /* named by the handshake or default_schema, until the login is done */
 	bool is_admin;
 	bool read_split;
@@ -148,8 +149,10 @@ struct sess {
 	bool db_local;          /* information_schema and its like */
 	struct settings *set;
 	u64 pins;               /* bit for each PIN_ reason */
-	u16 status;             /* server status flags as last reported */
+	u16 status;             /* server status flags as last reported, those of ST_LASTING */
+	bool mode_unsure;       /* ... but whose sql_mode they show is not known */
 	bool in_trx;
+	bool trx_unsure;        /* a routine that failed may have left one open, DDL may have ended it: an ERR packet has no flags */
 	bool ro_trx;            /* ... which began READ ONLY on a replica */
 	bool wrote;             /* since then reads need has_writes */
 	bool gtid_known;
@@ -280,6 +283,8 @@ void change_begin(struct sess *s, const u8 *body, size_t len);
 void change_done(struct sess *s);   /* the new user is in */
 void change_undo(struct sess *s);   /* the client has been told why not: the session is its old user's again */
 void change_forget(struct sess *s); /* the session ends */
+/* COM_RESET_CONNECTION behind a COM_CHANGE_USER that was refused: its collation is the session's now (measured). */
+void change_left_collation(struct sess *s);
 
 /* sess_cmd.c */
 void cmd_packet(struct sess *s, const u8 *pkt, size_t len);

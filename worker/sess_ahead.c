@@ -35,6 +35,7 @@ ahead_reset(struct ahead *a, struct bconn *b)
 	STAT_ADD(b->w->stat->resets, 1);
 	bconn_settings_set(b, b->w->in.empty);
 	b->diag_left = false;
+	b->db_reset = true;
 	bps_clear(b);
 }
 
@@ -62,7 +63,7 @@ ahead_state(struct ahead *a, struct bconn *b, struct istr *db, struct settings *
 		bconn_settings_set(b, set);
 		STAT_ADD(b->w->stat->syncs, 1);
 	}
-	if (db != NULL && b->db != db) {
+	if (db != NULL && (b->db != db || b->db_reset)) {
 		ahead_com(a, COM_INIT_DB, db->text, db->len, EXP_DB);
 		bconn_db_set(b, db);
 		STAT_ADD(b->w->stat->syncs, 1);
@@ -112,10 +113,10 @@ cmd_wants_insert_id(struct sess *s)
 	const u64 unseen = 1ull << PIN_ROUTINE | 1ull << PIN_TEXT_PS | 1ull << PIN_UNKNOWN | 1ull << PIN_LONG;
 	u32 flags = s->cmd.st.flags;
 
-	if (s->insert_id_open || s->cmd.com == COM_STMT_PREPARE)
+	if (s->insert_id_open || s->cmd.com == COM_STMT_PREPARE || (s->b != NULL && s->b->knows_id))
 		return false;
 	/* who may leave another id, but need not, must find the session's there: it is asked for afterwards */
-	return (flags & (STMT_F_INSERT_ID | STMT_F_LEAVES_ID)) != 0 || (s->cmd.st.pins & unseen) != 0 ||
+	return (flags & (STMT_F_INSERT_ID | STMT_F_LEAVES_ID)) != 0 || (s->cmd.st.pins & unseen) != 0 || s->keeps_diag ||
 	    ((flags & STMT_F_DML) != 0 && cmd_may_fire(s));
 }
 
@@ -157,6 +158,7 @@ cmd_send_ahead(struct sess *s, struct bconn *b, bool own_connection)
 		int n = snprintf(sql, sizeof sql, "SET last_insert_id=%llu", (unsigned long long)s->insert_id);
 
 		ahead_com(&a, COM_QUERY, sql, (size_t)n, EXP_INSERT_ID);
+		b->knows_id = true;
 	}
 	if (a.n == 0 && !a.sent)
 		return false;

@@ -109,6 +109,7 @@ change_begin(struct sess *s, const u8 *body, size_t len)
 		cmd_fail(s, ERR_NOMEM, "COM_CHANGE_USER");
 		return;
 	}
+	s->refused_collation = u.charset > 255 ? 0 : (u8)u.charset;
 	as_new(s, &u, db);
 	s->next_seq = 1;
 	auth_change(s);
@@ -119,6 +120,7 @@ change_done(struct sess *s)
 {
 	struct sess_before *b = s->before;
 
+	s->refused_collation = 0;
 	if (b->counted_user_id != UINT32_MAX && !(s->counted_user && s->counted_user_id == b->counted_user_id))
 		login_uncount(s->w, b->counted_user_id);
 	if (cluster_id(s) != b->cluster_id)
@@ -154,6 +156,17 @@ change_undo(struct sess *s)
 		sess_set_state(s, SESS_READY);
 	if (s->conn.held_len > 0 || s->conn.paused)
 		sess_resume(s);
+}
+
+void
+change_left_collation(struct sess *s)
+{
+	if (s->refused_collation == 0)
+		return;
+	charset_set(s, s->refused_collation);
+	s->refused_collation = 0;
+	s->user_gen = UINT64_MAX; /* other pools */
+	(void)sess_user(s);
 }
 
 void

@@ -204,7 +204,7 @@ sess_lex_mode(const struct sess *s)
 		m |= LEX_NO_BACKSLASH_ESCAPES;
 	if (s->status & ST_ANSI_QUOTES)
 		m |= LEX_ANSI_QUOTES;
-	if (s->unsafe_charset)
+	if (s->unsafe_charset || s->mode_unsure)
 		m |= LEX_UNSAFE_CHARSET;
 	return m;
 }
@@ -292,6 +292,11 @@ cmd_fail(struct sess *s, int code, const char *fmt, ...)
 		s->cmd.ps->data_lost = true; /* told when it is executed */
 	sess_cmd_clear(s);
 	s->row_count = -1;
+	if (!login && code != 0) {
+		s->diag_lost = true; /* a server would show this error now */
+		if (s->b != NULL)
+			s->b->ran = false;
+	}
 	if (ok && login && s->before != NULL) {
 		change_undo(s);
 		return;
@@ -508,7 +513,9 @@ kept_still_fits(struct sess *s)
 	/* nothing may make the session stay with a replica for good */
 	if ((st->flags & asks) != 0)
 		return primary || (st->pins == 0 && (st->flags & (STMT_F_DIAG | STMT_F_FOUND_ROWS)) != 0);
-	bool sets = (st->kind == STMT_SET || st->kind == STMT_USE) && st->pins == 0 && !cmd_has_word(s, "autocommit");
+	/* what SET leaves may be tied to its connection: the parser does not know every variable */
+	bool sets = (st->kind == STMT_USE || (st->kind == STMT_SET && primary)) && st->pins == 0 &&
+	    !cmd_has_word(s, "autocommit");
 	bool keeps = (reads || sets) && (st->flags & STMT_F_TABLES) == 0;
 
 	if (primary)
@@ -587,6 +594,47 @@ diagnostics_elsewhere(struct sess *s)
 	return false;
 }
 
+/* EXECUTE IMMEDIATE has what it asks for in a text of its own. */
+static bool
+asks_diagnostics(struct sess *s)
+{
+	static const char *const words[] = {"warnings", "errors", "diagnostics", "warning_count", "error_count"};
+	const u64 own_text = 1ull << PIN_TEXT_PS | 1ull << PIN_UNKNOWN | 1ull << PIN_ROUTINE;
+
+	if ((s->cmd.st.flags & STMT_F_DIAG) != 0)
+		return true;
+	for (size_t i = 0; i < ARRAY_LEN(words) && (s->cmd.st.pins & own_text) != 0; i++)
+		if (cmd_has_word(s, words[i]))
+			return true;
+	return false;
+}
+
+/* True: the client was told. */
+static bool
+diagnostics_lost(struct sess *s)
+{
+	if (!asks_diagnostics(s) || cmd_has_word(s, "row_count"))
+		return false;
+	cmd_fail(s, ERR_REFUSED, "the diagnostics of the statement before were given up with its connection");
+	return true;
+}
+
+/* The statement asks for the diagnostics that its connection keeps, and perhaps for the insert id, which that connection does not
+ * know; to set it now would end them. True: the client was told. */
+static bool
+id_before_diagnostics(struct sess *s)
+{
+	bool both = (s->cmd.st.flags & STMT_F_INSERT_ID) != 0 && (s->cmd.st.flags & STMT_F_DIAG) != 0;
+
+	if (!(both || (s->diag_open && asks_diagnostics(s))) || !cmd_wants_insert_id(s))
+		return false;
+	s->keeps_diag = true;
+	cmd_fail(s, ERR_REFUSED,
+	    "ROW_COUNT() or diagnostics together with LAST_INSERT_ID(), which the connection that has them does not know; from now on "
+	    "it is told ahead");
+	return true;
+}
+
 void
 cmd_dispatch(struct sess *s)
 {
@@ -609,10 +657,10 @@ cmd_dispatch(struct sess *s)
 		cmd_fail(s, ERR_STATE_LOST, "LAST_INSERT_ID(), which the statement may ask for");
 		return;
 	}
-	if (s->diag_lost && (s->cmd.st.flags & STMT_F_DIAG) != 0 && !cmd_has_word(s, "row_count")) {
-		cmd_fail(s, ERR_REFUSED, "the diagnostics of the statement before were given up with its connection");
+	if (s->diag_lost && diagnostics_lost(s))
 		return;
-	}
+	if (s->b != NULL && id_before_diagnostics(s))
+		return;
 	bool settled = s->cmd.ps == NULL || ps_settle(s, s->cmd.ps);
 	if (!settled && (s->b == NULL || s->pins != 1u << PIN_DIAGNOSTICS)) {
 		cmd_fail(s, ERR_REFUSED,
@@ -627,6 +675,8 @@ cmd_dispatch(struct sess *s)
 		return;
 	if (s->b != NULL) {
 		if (settled && kept_still_fits(s)) {
+			if (unlikely(!s->b->ran) && (s->cmd.st.flags & asks) != 0 && cmd_has_word(s, "row_count") && diagnostics_elsewhere(s))
+				return;
 			s->cmd.why = ROUTE_PINNED;
 			s->cmd.read = false;
 			s->cmd.to_primary =
@@ -636,9 +686,11 @@ cmd_dispatch(struct sess *s)
 			cmd_run_on(s, s->b);
 			return;
 		}
-		if ((s->diag_open || s->row_unsure) && (s->cmd.st.flags & (STMT_F_TABLES | STMT_F_DML)) == 0)
+		if ((s->diag_open || s->row_unsure) && ((s->cmd.st.flags & (STMT_F_TABLES | STMT_F_DML)) == 0 || asks_diagnostics(s)))
 			s->diag_lost = true; /* this one leaves them, but cannot run there */
 		sess_release_backend(s);
+		if (s->diag_lost && diagnostics_lost(s))
+			return;
 		if (!settled) {
 			cmd_dispatch(s); /* without that connection there is more freedom */
 			return;

@@ -133,10 +133,12 @@ classify(struct sess *s, const u8 *text, size_t len, u32 extra)
 bool
 cmd_has_word(const struct sess *s, const char *word)
 {
-	size_t n = strlen(word);
+	const struct ps *ps = s->cmd.ps;
+	const u8 *p = ps != NULL ? (const u8 *)ps->text->text : s->cmd.p + PKT_HDR;
+	size_t len = ps != NULL ? ps->text->len : s->cmd.len - PKT_HDR, n = strlen(word);
 
-	for (size_t i = PKT_HDR; i + n <= s->cmd.len; i++)
-		if (slice_ieq(s->cmd.p + i, n, word))
+	for (size_t i = 0; i + n <= len; i++)
+		if (slice_ieq(p + i, n, word))
 			return true;
 	return false;
 }
@@ -166,6 +168,9 @@ local_ok(struct sess *s)
 	bool ok = sess_ok(s, 1);
 
 	STAT_ADD(s->w->stat->local_answers, 1);
+	s->row_count = 0; /* as behind any OK of a server's (measured for COM_PING) */
+	if (s->b != NULL)
+		s->b->ran = false;
 	sess_cmd_clear(s);
 	if (!ok)
 		sess_close(s, "write to client failed");
@@ -193,6 +198,7 @@ sess_reset(struct sess *s)
 	s->pins = 0;
 	s->in_trx = s->ro_trx = false;
 	s->status = ST_AUTOCOMMIT;
+	s->mode_unsure = s->trx_unsure = false;
 	s->unsafe_charset = s->unsafe_login;
 	s->insert_id = 0;
 	s->learning = 0;
@@ -208,6 +214,7 @@ sess_reset(struct sess *s)
 static void
 com_reset_connection(struct sess *s)
 {
+	change_left_collation(s);
 	sess_reset(s);
 	s->caps &= ~(CAP_IGNORE_SPACE | CAP_INTERACTIVE); /* what a login makes of these ends with it (measured) */
 	local_ok(s);
@@ -324,7 +331,7 @@ com_stmt(struct sess *s, const u8 *body, size_t len)
 		return;
 	}
 	if (c->com == COM_STMT_FETCH && !ps->cursor) {
-		cmd_fail(s, ERR_UNKNOWN_STMT, "The statement (%u) has no open cursor.", id);
+		cmd_fail(s, ERR_NO_CURSOR, "The statement (%u) has no open cursor", id);
 		return;
 	}
 	if (c->com == COM_STMT_BULK_EXECUTE || (c->com == COM_STMT_EXECUTE && len >= 6 && body[5] != 0)) {
@@ -458,7 +465,10 @@ cmd_packet(struct sess *s, const u8 *pkt, size_t len)
 		sess_close(s, NULL);
 		break;
 	case COM_PING:
-		local_ok(s);
+		if (s->b != NULL && s->trx_unsure)
+			cmd_dispatch(s); /* the server knows the flags */
+		else
+			local_ok(s);
 		break;
 	case COM_QUERY:
 		com_query(s, body + 1, n - 1);
@@ -623,17 +633,18 @@ cmd_stream(struct sess *s, u8 **p, u8 *end)
 
 /* ---- the account of a statement that has ended ---- */
 
-/* SET TRANSACTION holds until a transaction ends; one that is begun and ended by a single statement needs a table
- * (SELECT LAST_INSERT_ID() leaves it in force: found by comparing sessions with direct ones). */
+/* SET TRANSACTION holds until a transaction ends. Whether a single statement is one depends on the engines of its tables
+ * (MyISAM's, sequences and information_schema leave it in force), and the commit in SET autocommit = 1 leaves it in force too
+ * (found by comparing sessions with direct ones): only COMMIT and ROLLBACK are sure. */
 static void
 pin_of_next_transaction(struct sess *s, bool err, bool was_in_trx)
 {
 	const struct stmt *st = &s->cmd.st;
-	bool had_trx = was_in_trx || (st->flags & (STMT_F_TABLES | STMT_F_DML)) != 0;
 
 	if (st->kind == STMT_SET_TRX && !err) {
 		s->pins |= 1u << PIN_NEXT_TRX;
-	} else if ((s->pins & 1u << PIN_NEXT_TRX) != 0 && !s->in_trx && had_trx && !err) {
+	} else if ((s->pins & 1u << PIN_NEXT_TRX) != 0 && !s->in_trx && was_in_trx && !err &&
+	    (st->kind == STMT_COMMIT || st->kind == STMT_ROLLBACK) && (st->flags & STMT_F_MULTI) == 0) {
 		s->pins &= ~(1ull << PIN_NEXT_TRX);
 		s->b->set_unknown = true; /* tables without transactions leave it in force: reset to be sure */
 	}
@@ -645,6 +656,8 @@ pins_of_transaction(struct sess *s, bool err)
 	const struct stmt *st = &s->cmd.st;
 	bool was_in_trx = (s->pins & 1u << PIN_TRX) != 0;
 
+	s->trx_unsure |= err && (was_in_trx && (st->flags & STMT_F_IMPLICIT_COMMIT) != 0);
+	s->trx_unsure |= err && (st->pins & (1ull << PIN_ROUTINE | 1ull << PIN_UNKNOWN | 1ull << PIN_LONG | 1ull << PIN_XA)) != 0;
 	if (err && (s->status & ST_AUTOCOMMIT) == 0)
 		s->in_trx = true; /* an ERR packet has no status flags: the statement may have opened one */
 	if (s->in_trx)
@@ -688,8 +701,8 @@ pins_of_state(struct sess *s, bool err)
 	if (c->state_changed && pins == 0 && c->st.kind != STMT_SET && c->st.kind != STMT_USE)
 		pins |= 1u << PIN_STATE_CHANGE;
 	s->pins |= pins;
-	/* what a routine or an unseen text did to LAST_INSERT_ID() is known to the connection alone */
-	if ((pins & (1ull << PIN_ROUTINE | 1ull << PIN_TEXT_PS | 1ull << PIN_UNKNOWN | 1ull << PIN_TRIGGER)) != 0)
+	/* what SET, a routine or an unseen text did to LAST_INSERT_ID() is known to the connection alone */
+	if ((pins & (1ull << PIN_SYSVAR | 1ull << PIN_ROUTINE | 1ull << PIN_TEXT_PS | 1ull << PIN_UNKNOWN | 1ull << PIN_TRIGGER)) != 0)
 		s->insert_id_open = true;
 }
 
@@ -715,7 +728,10 @@ pins_of_diagnostics(struct sess *s, bool err)
 		s->diag_open = true;
 		s->diag_lost = false;
 	}
-	if (s->diag_open || s->row_unsure || (s->found_unsure && s->found_here) || s->insert_id_open || s->keeps_diag)
+	if (c->com != COM_STMT_PREPARE && c->com != COM_INIT_DB)
+		s->b->ran = true;
+	if (s->diag_open || s->row_unsure || (s->found_unsure && s->found_here) || s->insert_id_open ||
+	    (s->keeps_diag && s->b->ran))
 		s->pins |= 1u << PIN_DIAGNOSTICS;
 	else
 		s->pins &= ~(1ull << PIN_DIAGNOSTICS);

@@ -337,6 +337,25 @@ login_zip(struct sess *s)
 	    (u32)s->w->cfg.r->margay.compression_threshold, false);
 }
 
+/* The login's OK: a client that tracks its session is told the database, as by a server. */
+static bool
+login_ok(struct sess *s)
+{
+	u8 buf[1024], block[512]; /* a database's name has up to 192 bytes (login_response) */
+	struct wr w = wr_init(buf, sizeof buf), state = wr_init(block, sizeof block);
+	struct pkt_ok ok = {.status = s->status};
+
+	if (s->db != NULL && (s->caps & CAP_SESSION_TRACK) != 0) {
+		wr_u8(&state, TRACK_SCHEMA);
+		wr_lenenc(&state, lenenc_size(s->db->len) + s->db->len);
+		wr_lenenc_str(&state, s->db->text, s->db->len);
+		ok.status |= ST_SESSION_CHANGED;
+		ok.state = (struct slice){block, state.len};
+	}
+	pkt_ok_write(&w, s->next_seq, 0x00, s->caps, &ok);
+	return !state.bad && !w.bad && sess_send(s, buf, w.len);
+}
+
 void
 login_finish(struct sess *s, bool ok)
 {
@@ -349,7 +368,7 @@ login_finish(struct sess *s, bool ok)
 	sess_record(s);
 	if (s->state != SESS_READY)
 		sess_set_state(s, SESS_READY);
-	if (!sess_ok(s, s->next_seq) || !login_zip(s))
+	if (!login_ok(s) || !login_zip(s))
 		sess_close(s, "write to client failed");
 	/* a driver may send its first statement with its login */
 	else if (s->conn.held_len > 0 || s->conn.switching)

@@ -317,6 +317,25 @@ found_rows_of(struct sess *s, bool rows, u64 n)
 	}
 }
 
+static void
+status_seen(struct sess *s, u16 status)
+{
+	const u16 modes = ST_ANSI_QUOTES | ST_NO_BACKSLASH_ESCAPES;
+
+	status &= ST_LASTING;
+	/* a SELECT of a sequence tells of the transaction that it is alone in, and that ends behind its reply (measured) */
+	if ((status & (ST_IN_TRANS | ST_AUTOCOMMIT)) == (ST_IN_TRANS | ST_AUTOCOMMIT) && !s->in_trx &&
+	    !s->trx_unsure && s->cmd.st.kind == STMT_SELECT && (s->cmd.st.flags & STMT_F_MULTI) == 0)
+		status &= (u16) ~(ST_IN_TRANS | ST_IN_TRANS_READONLY);
+	s->mode_unsure = false;
+	if (unlikely((s->cmd.st.flags & STMT_F_SET_STATEMENT) != 0) && s->cmd.com != COM_STMT_PREPARE) {
+		/* beside other statements nobody can tell whose mode it is: the next reply will */
+		s->mode_unsure = (s->cmd.st.flags & STMT_F_MULTI) != 0;
+		status = (u16)((status & ~modes) | (s->status & modes));
+	}
+	s->status = status;
+}
+
 static bool
 on_ok(struct sess *s, struct bconn *b, struct out *o)
 {
@@ -329,9 +348,10 @@ on_ok(struct sess *s, struct bconn *b, struct out *o)
 		return false;
 	if (ok.state.len > 0)
 		sess_track_ok(s, b, &ok);
-	s->status = ok.status & ST_LASTING;
+	status_seen(s, ok.status);
 	b->status = (u16)(ok.status & ~(ST_SESSION_CHANGED | ST_MORE_RESULTS));
-	s->in_trx = (ok.status & ST_IN_TRANS) != 0;
+	s->in_trx = (s->status & ST_IN_TRANS) != 0;
+	s->trx_unsure = false;
 	s->cmd.warnings = ok.warnings;
 	if (unlikely((s->cmd.st.flags & STMT_F_DEFAULTS) != 0) && s->cmd.com != COM_STMT_PREPARE)
 		defaults_changed(s->w);

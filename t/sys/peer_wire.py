@@ -167,7 +167,7 @@ class Conn:
         self.after_login()
 
     def after_login(self):
-        """Reads the answer to a login, follows one switch to the native method. Raises Closed if not let in."""
+        """Reads the answer to a login, follows one switch to the native method. Returns its OK; raises Closed if not let in."""
         seq, b = self.read_packet()
         if b[:1] == b"\xfe" and len(b) > 1:
             name, data = b[1:].split(b"\0", 1)
@@ -177,6 +177,7 @@ class Conn:
             _, b = self.read_packet()
         if b[:1] != b"\0":
             raise LoginError(b)
+        return b
 
     def command(self, com, body=b"", seq=0):
         self.send(packet(bytes([com]) + body, seq))

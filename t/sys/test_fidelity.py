@@ -4,6 +4,7 @@ import re
 import struct
 
 from margaytest import *
+from mt_wire import *
 
 
 def setup():
@@ -348,6 +349,124 @@ def test_what_a_client_leaves_behind():
         eq(value(direct, "SELECT COUNT(*) FROM left_%d" % i), 1000000)
     direct.close()
     one.stop()
+
+
+# What the oracle of random sessions found (test_oracle.py), one small test each.
+
+def test_insert_id_that_was_set():
+    both("SET last_insert_id = 33", "SELECT LAST_INSERT_ID()", "SET identity = 7", "SELECT LAST_INSERT_ID(), @@identity, @@last_insert_id",
+         "SET @a = 1, last_insert_id = 5", "SELECT LAST_INSERT_ID()")
+
+
+def test_a_set_does_not_tie_the_session_to_a_replica():
+    """A warning keeps the replica's connection; a SET of what cannot be carried over must not run there."""
+    both("SELECT 1/0 FROM t", "SET keep_files_on_create = 1", "UPDATE t SET v = v WHERE id = 1", "SELECT @@keep_files_on_create")
+
+
+def test_next_transaction_after_single_statements():
+    """Which single statements use SET TRANSACTION up depends on engines; only COMMIT and ROLLBACK are sure."""
+    for s in ("SELECT variable_name FROM information_schema.session_variables LIMIT 0", "SELECT seq FROM seq_1_to_2", "SELECT * FROM t LIMIT 1",
+              "SET @a = 1"):
+        both("SET TRANSACTION READ ONLY", s, "BEGIN", "SELECT @@in_transaction", "COMMIT", "BEGIN", "ROLLBACK")
+    both("SET TRANSACTION READ ONLY", "SET autocommit = 0", "SELECT COUNT(*) FROM t", "SET autocommit = 1", "UPDATE t SET v = v WHERE id = 1")
+
+
+def wire(port, flavour="classic", **kw):
+    return WireClient("127.0.0.1", port, *APP, "shop", flavour=flavour, **kw)
+
+
+def wires(*steps, flavour="classic"):
+    """Both sides step by step, byte by byte; other sessions use Margay's connections between."""
+    direct, through, other = wire(db[0].port, flavour), wire(m.port, flavour), [m.conn(), m.conn()]
+    for s in steps:
+        want, got = [s(c) if callable(s) else c.query_all(s) for c in (direct, through)]
+        eq(got, want, "%s, %s" % (flavour, s))
+        for o in other:
+            query(o, "SET @@session.sql_mode = 'ANSI'")
+            query(o, "DO 1")
+    for c in (direct, through, *other):
+        c.close()
+
+
+def test_mode_of_one_statement():
+    """SET STATEMENT sql_mode: its reply has that mode's flags, the session goes on with its own."""
+    wires("SET STATEMENT sql_mode = 'ANSI_QUOTES' FOR SELECT @@sql_mode", lambda c: c.simple(COM_PING), 'SELECT "a"',
+          "SET STATEMENT sql_mode = 'NO_BACKSLASH_ESCAPES' FOR UPDATE t SET v = v WHERE id = 1", lambda c: c.simple(COM_PING), "SELECT 'a\\'b'")
+
+
+def test_flags_of_a_sequences_own_transaction():
+    db[0].sql("CREATE OR REPLACE SEQUENCE shop.sq")
+    wires("SELECT SETVAL(sq, 5)", lambda c: c.simple(COM_PING))
+    wires("BEGIN", "CREATE TABLE t (a INT)", lambda c: c.simple(COM_PING))  # it fails, and has ended the transaction
+
+
+def test_login_tells_the_schema():
+    for flavour in ("track", "classic_track", "new"):
+        wires(lambda c: c.welcome, lambda c: c.change_user(*APP, "other", 45), lambda c: c.change_user(*APP, "", 45), flavour=flavour)
+
+
+def test_no_cursor():
+    wires(lambda c: c.prepare_as(0, "SELECT 1"), lambda c: c.fetch(0, 1), lambda c: c.execute(0, [], cursor=True), lambda c: c.fetch(0, 1))
+
+
+def test_row_count_of_a_prepared_statement():
+    """Right, or refused: never that of the connection's own past."""
+    c, other = m.conn(), m.conn()
+    w = wire(m.port)
+    for first, want in (("SELECT 1", b"\xff" * 8), ("UPDATE t SET v = v + 1 WHERE id <= 3", b"\3" + bytes(7))):
+        w.query_all(first)
+        query(other, "UPDATE t SET v = v + 1 WHERE id = 1")
+        w.prepare_as(0, "SELECT ROW_COUNT()")
+        got = w.execute(0, [])
+        ok(got[-2][1][2:] == want if len(got) > 1 else b"ROW_COUNT()" in got[0][1], "after %s: %r" % (first, got))
+    w.query_all("UPDATE t SET v = v + 1 WHERE id <= 3")
+    got = w.query_all("SELECT ROW_COUNT(), LAST_INSERT_ID()")
+    ok(got[-2][1] == b"\1" b"3\1" b"0" if len(got) > 1 else b"ROW_COUNT()" in got[0][1], "with LAST_INSERT_ID(): %r" % (got,))
+    for x in (c, other, w):
+        x.close()
+
+
+def test_charset_of_the_database_on_reset_connections():
+    """COM_RESET_CONNECTION leaves @@collation_database at the server's own: who gets that connection next must see the database's."""
+    db[0].sql("CREATE DATABASE IF NOT EXISTS latin CHARACTER SET latin1", "GRANT ALL ON latin.* TO app@'%'")
+    db[1].catch_up()
+    g = Margay([db[0]], cluster={"topology": "standalone"}, server={"pool_size": 1})
+    for _ in range(3):
+        with g.conn(database="latin") as c:
+            eq(query(c, "SELECT @@collation_database"), (("latin1_swedish_ci",),))
+            query(c, "SET @a = 1")  # its connection is reset before the next session has it
+    g.stop()
+
+
+def test_collation_of_a_refused_change_of_user():
+    wires(lambda c: c.change_user(APP[0], "wrong", "shop", 224), lambda c: c.simple(COM_RESET_CONNECTION), "SELECT 'a', @@collation_connection")
+
+
+def test_no_stale_diagnostics_after_an_error_of_margay():
+    """SHOW WARNINGS behind an error made here: never that of an older statement."""
+    w = wire(m.port)
+    w.query_all("DROP TABLE IF EXISTS no_such_table_1")
+    eq(w.simple(COM_EXECUTE, struct.pack("<IBI", 99, 0, 1))[0][1][:3], b"\xff\xdb\x04")
+    got = w.query_all("SHOW WARNINGS")
+    ok(b"given up" in got[0][1], got)
+    w.query_all("SELECT id FROM t LIMIT 1")
+    eq(len(w.query_all("SHOW WARNINGS")), 6, "no rows")
+    w.close()
+
+
+def test_row_count_after_ping():
+    wires("UPDATE t SET v = v + 1", lambda c: c.simple(COM_PING), "SELECT ROW_COUNT()", "SELECT @q := 1", lambda c: c.simple(COM_PING),
+          "SELECT ROW_COUNT()")
+
+
+def test_execute_immediate_asks_for_diagnostics_that_are_gone():
+    c = m.conn()
+    query(c, "SELECT 1/0")
+    try:
+        eq(len(query(c, "EXECUTE IMMEDIATE 'SHOW WARNINGS'")), 1)
+    except pymysql.err.MySQLError as e:
+        ok("given up" in str(e) or "told ahead" in str(e), e)
+    c.close()
 
 
 if __name__ == '__main__':

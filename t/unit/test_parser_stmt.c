@@ -54,6 +54,7 @@ struct expect {
 #define INTO          STMT_F_INTO
 #define TRACKER       STMT_F_TRACKER
 #define DEFAULTS      STMT_F_DEFAULTS
+#define SET_STATEMENT STMT_F_SET_STATEMENT
 #define LEAVES_ID     STMT_F_LEAVES_ID
 
 static const struct expect cases[] = {

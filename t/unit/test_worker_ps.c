@@ -266,7 +266,7 @@ TEST_WORKER(executes_that_are_malformed)
 	client_com(c, COM_STMT_EXECUTE, body, n);
 	client_expect_err(c, 1210, "Incorrect arguments to mysqld_stmt_execute");
 	client_com(c, COM_STMT_FETCH, body, 8);
-	client_expect_err(c, 1243, "no open cursor");
+	client_expect_err(c, 1421, "no open cursor");
 	wr32(body, 99);
 	client_com(c, COM_STMT_FETCH, body, 8);
 	client_expect_err(c, 1243, "stmt_fetch");
