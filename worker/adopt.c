@@ -75,6 +75,21 @@ adopt_server_tls(struct wserver *s, const struct cfg_server *c, struct tls_ctx *
 	    strspn(name, "0123456789.") == strlen(name) || strchr(name, ':') != NULL ? "" : name);
 }
 
+/* Connections that lack the tracker are used up. */
+static void
+adopt_track_trx(struct wserver *s, bool on)
+{
+	if (on && !s->track_trx)
+		list_for_each_safe(k, t, &s->conns) {
+			struct bconn *b = LIST_ENTRY(k, struct bconn, node);
+
+			b->in_trouble = true;
+			if (b->state == BCONN_IDLE)
+				bconn_close(b, "replay_transactions was switched on");
+		}
+	s->track_trx = on;
+}
+
 static void
 adopt_servers(struct worker *w, struct tls_ctx **ctx)
 {
@@ -115,6 +130,7 @@ adopt_servers(struct worker *w, struct tls_ctx **ctx)
 		}
 		ctx[i] = NULL;
 		s->cluster = c->cluster != UINT32_MAX ? cfg_clusters(&w->cfg)[c->cluster].id : 0;
+		adopt_track_trx(s, c->cluster != UINT32_MAX && cfg_clusters(&w->cfg)[c->cluster].replay_transactions);
 	}
 }
 

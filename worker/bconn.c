@@ -363,9 +363,41 @@ bconn_expect_done(struct bconn *b)
 
 /* ---- replies to what was sent on our own account ---- */
 
+const char *
+bconn_setup_sql(struct bconn *b, bool again)
+{
+#define SPACE ",sql_mode=CONCAT_WS(',',NULLIF(@@sql_mode,''),'IGNORE_SPACE')"
+#define INTER ",wait_timeout=@@interactive_timeout"
+	static const char *const sql[2][4] = {
+	    {BCONN_SETUP_SQL, BCONN_SETUP_SQL SPACE, BCONN_SETUP_SQL INTER, BCONN_SETUP_SQL SPACE INTER},
+	    {BCONN_SETUP_TRX_SQL, BCONN_SETUP_TRX_SQL SPACE, BCONN_SETUP_TRX_SQL INTER, BCONN_SETUP_TRX_SQL SPACE INTER}};
+#undef SPACE
+#undef INTER
+
+	b->tracks_trx = b->srv->track_trx;
+	return sql[b->tracks_trx][!again ? 0 : ((b->bp->caps & CAP_IGNORE_SPACE) != 0) + 2 * ((b->bp->caps & CAP_INTERACTIVE) != 0)];
+}
+
+bool
+bconn_send_setup(struct bconn *b, bool again)
+{
+	const char *sql = bconn_setup_sql(b, again);
+
+	return bconn_send_com(b, COM_QUERY, sql, strlen(sql), EXP_SETUP);
+}
+
+void
+bconn_small_add(struct bconn *b, const u8 *p, size_t len)
+{
+	if (b->small_len + len > sizeof b->small)
+		return;
+	memcpy(b->small + b->small_len, p, len);
+	b->small_len += (u32)len;
+}
+
 /* The n values of the one row of a small result: column count, definitions, row, OK. False: there are none. */
-static bool
-small_values(struct bconn *b, struct slice *v_r, int n)
+bool
+bconn_small_values(const struct bconn *b, struct slice *v_r, int n)
 {
 	struct rd r = rd_init(b->small, b->small_len);
 
@@ -387,7 +419,7 @@ learned(struct bconn *b)
 	struct slice t[2];
 	u64 v[2] = {0, 0};
 	int n = b->learn_found ? 2 : 1;
-	bool ok = small_values(b, t, n);
+	bool ok = bconn_small_values(b, t, n);
 
 	for (int k = 0; ok && k < n; k++)
 		for (size_t i = 0; i < t[k].len; i++)
@@ -421,7 +453,7 @@ own_command_ok(struct bconn *b, enum expect e)
 	case EXP_WAIT: {
 		struct slice v;
 
-		if (!small_values(b, &v, 1))
+		if (!bconn_small_values(b, &v, 1))
 			v.len = 0;
 		causal_waited(b, v);
 		break;
@@ -433,6 +465,7 @@ own_command_ok(struct bconn *b, enum expect e)
 	case EXP_DB:
 	case EXP_INSERT_ID:
 	case EXP_PREPARE:
+	case EXP_REPLAY:
 	case EXP_CLIENT:
 		break;
 	}
@@ -469,6 +502,8 @@ own_command_err(struct bconn *b, enum expect e)
 		bconn_close(b, text);
 		return;
 	}
+	if (unlikely(s->replay != NULL) && replay_ahead_refused(s, b, text))
+		return;
 	b->hold_cmd = false;
 	b->in_trouble = true; /* what was sent behind it may have gone wrong too */
 	if (e == EXP_DB || e == EXP_PREPARE) {
@@ -498,10 +533,8 @@ own_reply(struct bconn *b, u8 **p, u8 *end)
 	u8 *start = *p, *pass;
 	enum reply_ev ev = reply_next(&b->reply, p, end, &pass);
 
-	if ((e == EXP_LEARN || e == EXP_WAIT) && b->small_len + (size_t)(pass - start) <= sizeof b->small) {
-		memcpy(b->small + b->small_len, start, (size_t)(pass - start));
-		b->small_len += (u32)(pass - start);
-	}
+	if (e == EXP_LEARN || e == EXP_WAIT)
+		bconn_small_add(b, start, (size_t)(pass - start));
 	if (b->exp_n == 1 && ev != REPLY_MORE && (ev == REPLY_END || b->reply.last) && *p < end)
 		b->in_trouble = true; /* bytes that nobody asked for: not to be taken for the next one's reply */
 	switch (ev) {
@@ -628,7 +661,17 @@ bconn_data(struct bconn *b, u8 **p, u8 *end)
 		}
 		enum expect e = (enum expect)b->exp[b->exp_head];
 
-		if (e != EXP_CLIENT) {
+		if (e == EXP_REPLAY) {
+			if (b->sess == NULL) {
+				bconn_close(b, "its client left while its transaction was run again");
+				return;
+			}
+			u8 *before = *p;
+
+			replay_reply(b, p, end);
+			if (*p == before)
+				return;
+		} else if (e != EXP_CLIENT) {
 			if (!b->reply_open) {
 				reply_init(&b->reply, own_reply_kind(e), false, false);
 				b->reply.any_seq = b->zip != ZIP_OFF;

@@ -16,6 +16,7 @@ enum expect {
 	EXP_PREPARE, /* a statement prepared again */
 	EXP_WAIT,    /* SELECT MASTER_GTID_WAIT(): the statement follows when it says 0 */
 	EXP_LEARN,   /* SELECT LAST_INSERT_ID(), and FOUND_ROWS() if it is wanted */
+	EXP_REPLAY,  /* a statement of a transaction that is run again (sess_rerun.c) */
 	EXP_KILL,    /* KILL on a control connection */
 	EXP_CLIENT,  /* the client's statement: passed on */
 };
@@ -75,6 +76,7 @@ struct bconn {
 	struct settings *set;
 	u16 status;             /* of the last OK or EOF */
 	bool diag_left;         /* warnings or errors of the session before are in its diagnostics area */
+	bool tracks_trx;        /* reports what kind of tables a transaction has written */
 	bool set_unknown;       /* something was changed that is not in set: reset before the pool */
 	struct sess *sess;      /* linked */
 	u32 kills;              /* KILLs under way at the server against this connection */
@@ -122,12 +124,18 @@ void bconn_settings_set(struct bconn *b, struct settings *s);
 void bconn_db_set(struct bconn *b, struct istr *db);
 /* The tracker settings that every connection gets, and gets again after a reset. */
 #define BCONN_TRACK_DEFAULT_SQL                                                                    \
-	"SET session_track_system_variables=DEFAULT,session_track_state_change=DEFAULT,session_track_schema=DEFAULT"
+	"SET session_track_system_variables=DEFAULT,session_track_state_change=DEFAULT,session_track_schema=DEFAULT," \
+	"session_track_transaction_info=DEFAULT"
 #define BCONN_SETUP_SQL                                                                            \
 	"SET session_track_system_variables='*',session_track_state_change=ON,session_track_schema=ON"
-/* BCONN_SETUP_SQL, behind a reset with what the login had made of CLIENT_IGNORE_SPACE and CLIENT_INTERACTIVE: it ends by a reset
- * (measured). */
-const char *bconn_setup_again(const struct bconn *b);
+#define BCONN_SETUP_TRX_SQL BCONN_SETUP_SQL ",session_track_transaction_info=STATE"
+/* The one of these for this connection, which from here on is taken to have it. again: behind a reset, with what the login
+ * had made of CLIENT_IGNORE_SPACE and CLIENT_INTERACTIVE: it ends by a reset (measured). */
+const char *bconn_setup_sql(struct bconn *b, bool again);
+bool bconn_send_setup(struct bconn *b, bool again);
+/* EXP_LEARN and the like: bytes of a small result, and the n values of its one row. */
+void bconn_small_add(struct bconn *b, const u8 *p, size_t len);
+bool bconn_small_values(const struct bconn *b, struct slice *v_r, int n);
 
 /* bconn_login.c: from the greeting to the first OK */
 void bconn_login_data(struct bconn *b, u8 **p, u8 *end);

@@ -153,18 +153,6 @@ on_greeting(struct bconn *b, const u8 *body, size_t len)
 	send_login(b, &g);
 }
 
-const char *
-bconn_setup_again(const struct bconn *b)
-{
-#define SPACE ",sql_mode=CONCAT_WS(',',NULLIF(@@sql_mode,''),'IGNORE_SPACE')"
-#define INTER ",wait_timeout=@@interactive_timeout"
-	static const char *const sql[4] = {BCONN_SETUP_SQL, BCONN_SETUP_SQL SPACE, BCONN_SETUP_SQL INTER, BCONN_SETUP_SQL SPACE INTER};
-#undef SPACE
-#undef INTER
-
-	return sql[((b->bp->caps & CAP_IGNORE_SPACE) != 0) + 2 * ((b->bp->caps & CAP_INTERACTIVE) != 0)];
-}
-
 static void
 logged_in(struct bconn *b)
 {
@@ -184,7 +172,7 @@ logged_in(struct bconn *b)
 		bconn_send_com(b, COM_QUERY, sql, (size_t)n, EXP_KILL);
 		return;
 	}
-	bconn_send_com(b, COM_QUERY, BCONN_SETUP_SQL, sizeof BCONN_SETUP_SQL - 1, EXP_SETUP);
+	(void)bconn_send_setup(b, false);
 }
 
 static void

@@ -585,13 +585,11 @@ bpool_give(struct bconn *b)
 		return;
 	}
 	if (b->set_unknown) {
-		const char *setup = bconn_setup_again(b);
-
 		bconn_set_state(b, BCONN_RESET);
 		STAT_ADD(b->w->stat->resets, 1);
 		b->db_reset = true;
 		if (!bconn_send_com(b, COM_RESET_CONNECTION, NULL, 0, EXP_RESET) ||
-		    !bconn_send_com(b, COM_QUERY, setup, strlen(setup), EXP_SETUP))
+		    !bconn_send_setup(b, true))
 			b->conn.eof = true; /* the event that follows closes it */
 		return;
 	}

@@ -399,6 +399,7 @@ sess_user(struct sess *s)
 			s->read_split = u->read_split == CFG_SPLIT_YES;
 			const struct cfg_cluster *c = &cfg_clusters(&w->cfg)[u->cluster_idx];
 			s->hold_writes = c->failover_timeout != 0 && c->failover_buffer != 0;
+			s->replays = c->replay_transactions && s->hold_writes;
 		}
 	}
 	return s->user_idx == UINT32_MAX ? NULL : &cfg_users(&w->cfg)[s->user_idx];
@@ -542,6 +543,7 @@ sess_close(struct sess *s, const char *why)
 		log_info("session %u %s@%s closed: %s", s->id, s->user, s->addr_text, why);
 	bpool_unwait(s);
 	leave_backend(s);
+	replay_free(s);
 	sess_cmd_clear(s);
 	ps_drop_all(s);
 	s->pins = 0;

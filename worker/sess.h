@@ -171,6 +171,7 @@ struct sess {
 	bool insert_id_lost;    /* the connection that alone knew it is gone */
 	bool parked;            /* the statement waits for learning */
 	bool held;              /* ... for a primary (sess_wait.c) */
+	bool replays;           /* ... replay_transactions */
 	bool hold_writes;       /* the cluster has failover_timeout: kept with the user's indices */
 	u64 looked;             /* when it last asked what may show threads of the server: SHOW, information_schema and the like */
 	bool own_trackers;      /* it has asked for the trackers' settings, or set them: the connection it keeps has its own */
@@ -206,6 +207,7 @@ struct sess {
 	u32 ps_last;            /* id of the one prepared last, 0: it failed, or was closed */
 	u32 ncursors, nlong_data; /* statements with such */
 	struct meta *meta;      /* definitions of the reply under way, for who caches them; else NULL */
+	struct replay *replay;  /* log of the open transaction (sess_replay.h); NULL: none */
 	struct trace *trace;    /* SET margay_trace; NULL: off */
 	char info[INFO_LEN];
 };
@@ -295,6 +297,8 @@ void cmd_send_now(struct sess *s, struct bconn *b);
 void cmd_fail(struct sess *s, int code, const char *fmt, ...) PRINTF(3, 4);
 void cmd_finished(struct sess *s);
 bool cmd_may_fire(struct sess *s);
+void cmd_lost_diagnostics(struct sess *s);
+bool cmd_may_have_committed(const struct sess *s);
 bool cmd_stream(struct sess *s, u8 **p, u8 *end);
 void sess_on_backend(struct sess *s, struct bconn *b);
 void sess_on_connect_failed(struct sess *s, struct wserver *srv, int code, const char *text);
@@ -327,6 +331,18 @@ stmt_clears_diagnostics(const struct stmt *st)
 bool cmd_wants_insert_id(struct sess *s);
 /* True: something was sent, the statement follows when it succeeded. own_connection: the session keeps it. */
 bool cmd_send_ahead(struct sess *s, struct bconn *b, bool own_connection);
+
+/* A statement of a transaction that is run again. */
+struct replay_ahead {
+	bool first;           /* nothing of the transaction was sent on this connection */
+	struct istr *db;
+	struct settings *set;
+	struct ps *ps;        /* NULL: no prepared statement */
+	u64 id;               /* first: LAST_INSERT_ID() */
+	u64 insert_id;        /* for the rows that it makes; 0: none was told */
+};
+/* 1: something was sent, what comes next waits for it; 0: nothing is needed; -1: no way leads to these settings. */
+int cmd_replay_ahead(struct sess *s, struct bconn *b, const struct replay_ahead *x);
 
 /* sess_infile.c */
 void cmd_stream_more(struct sess *s, u8 **p, u8 *end);
@@ -375,6 +391,24 @@ void sess_track_ok(struct sess *s, struct bconn *b, const struct pkt_ok *ok);
 bool ro_dispatch(struct sess *s);
 /* True: w has the error that the client gets instead of the server's. */
 bool ro_error(struct sess *s, u16 code, u8 seq, struct wr *w);
+
+/* sess_replay.c, sess_rerun.c: but for the first, replay_free and replay_waits, only for a session with a log */
+/* The statement is about to be sent: into the log. True: what was sent ahead was for a transaction that is run again. */
+bool replay_before_send(struct sess *s, struct bconn *b);
+void replay_free(struct sess *s);
+void replay_reply_bytes(struct sess *s, const u8 *p, size_t len);
+void replay_reply_ok(struct sess *s, const struct pkt_ok *ok);
+void replay_reply_err(struct sess *s, const struct pkt_err *e);
+void replay_trx_state(struct sess *s, struct slice state);
+bool replay_state_is_nontrx(struct slice state);
+void replay_finished(struct sess *s);
+/* The connection is lost, and is no longer linked. True: the session has been seen to. */
+bool replay_lost(struct sess *s, struct bconn *b, bool under_way, const char *why);
+bool replay_waits(const struct sess *s); /* its transaction must be run again before its statement */
+bool replay_dispatch(struct sess *s);    /* true: the client was answered */
+void replay_run(struct sess *s, struct bconn *b);
+void replay_reply(struct bconn *b, u8 **p, u8 *end);
+bool replay_ahead_refused(struct sess *s, struct bconn *b, const char *text);
 
 /* sess_wait.c */
 bool hold_statement(struct sess *s, const char **why_r);

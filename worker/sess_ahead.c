@@ -29,9 +29,9 @@ static void
 ahead_reset(struct ahead *a, struct bconn *b)
 {
 	ahead_com(a, COM_RESET_CONNECTION, NULL, 0, EXP_RESET);
-	const char *setup = bconn_setup_again(b);
+	const char *sql = bconn_setup_sql(b, true);
 
-	ahead_com(a, COM_QUERY, setup, strlen(setup), EXP_SETUP);
+	ahead_com(a, COM_QUERY, sql, strlen(sql), EXP_SETUP);
 	STAT_ADD(b->w->stat->resets, 1);
 	bconn_settings_set(b, b->w->in.empty);
 	b->diag_left = false;
@@ -171,4 +171,43 @@ cmd_send_ahead(struct sess *s, struct bconn *b, bool own_connection)
 		bconn_close(b, "could not send");
 	}
 	return true;
+}
+
+int
+cmd_replay_ahead(struct sess *s, struct bconn *b, const struct replay_ahead *x)
+{
+	struct ahead a;
+	char sql[64];
+
+	a.n = 0;
+	a.sent = false;
+	a.w = wr_init(a.buf, sizeof a.buf);
+	if (x->first && (b->diag_left || !settings_reach(b->set, x->set)))
+		ahead_reset(&a, b);
+	bool again = x->ps != NULL && bps_find(b, x->ps->text, x->ps->db, x->ps->set) == NULL;
+	/* within a transaction there is no reset */
+	if (!x->first && (!settings_reach(b->set, x->set) ||
+	        (again && (!settings_reach(b->set, x->ps->set) || !settings_reach(x->ps->set, x->set)))))
+		return -1;
+	if (again)
+		ahead_prepare(&a, x->ps, b);
+	ahead_state(&a, b, x->db, x->set);
+	for (int i = 0; i < 2; i++) {
+		static const char *const name[2] = {"last_insert_id", "insert_id"};
+		u64 v = i == 0 ? x->id : x->insert_id;
+
+		if (i == 0 ? !x->first : v == 0)
+			continue;
+		int n = snprintf(sql, sizeof sql, "SET %s=%llu", name[i], (unsigned long long)v);
+		ahead_com(&a, COM_QUERY, sql, (size_t)n, EXP_INSERT_ID);
+	}
+	if (a.n == 0 && !a.sent)
+		return 0;
+	b->hold_cmd = true;
+	ahead_flush(&a, b);
+	if (b->conn.eof) {
+		sess_on_backend_lost(s, b, "transaction could not be run again on");
+		bconn_close(b, "could not send");
+	}
+	return 1;
 }

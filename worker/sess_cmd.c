@@ -116,12 +116,14 @@ choose_server(struct sess *s)
 	struct route_server rs[ROUTE_MAX_SERVERS];
 	struct route_out out;
 	const struct cfg_cluster *c = sess_cluster(s);
+	static const struct stmt of_trx = {.kind = STMT_OTHER, .why = ROUTE_TRX};
+	const struct stmt *st = replay_waits(s) ? &of_trx : &s->cmd.st; /* its transaction goes first */
 
 	if (c == NULL) {
 		cmd_fail(s, ERR_REFUSED, "user %s is no longer configured", s->user);
 		return NULL;
 	}
-	int hint = hinted_server(s, c);
+	int hint = st == &of_trx ? -1 : hinted_server(s, c);
 
 	if (hint == -2)
 		return NULL;
@@ -144,7 +146,7 @@ choose_server(struct sess *s)
 	    .n = MIN(c->nservers, ROUTE_MAX_SERVERS),
 	    .servers = rs,
 	};
-	route_statement(&s->cmd.st, &in, &out);
+	route_statement(st, &in, &out);
 	s->cmd.wait_for.n = 0;
 	if (out.lacked_writes && (out.index < 0 || out.why == ROUTE_OWN_WRITES)) {
 		int i = causal_pick(s, c, &in, &need);
@@ -156,7 +158,7 @@ choose_server(struct sess *s)
 	}
 	/* USE and SET leave nothing at a server: without a primary any server will do */
 	if (out.index < 0 && out.why == ROUTE_NO_PRIMARY && !in.pinned_trx &&
-	    (s->cmd.st.kind == STMT_USE || s->cmd.st.kind == STMT_SET) && s->cmd.st.pins == 0) {
+	    (st->kind == STMT_USE || st->kind == STMT_SET) && st->pins == 0) {
 		struct stmt any = {.flags = STMT_F_READ, .why = ROUTE_READ};
 
 		in.policy = CFG_READ_REPLICAS;
@@ -401,6 +403,8 @@ cmd_send_now(struct sess *s, struct bconn *b)
 	} u = {s->cmd.p};
 	struct iovec iov = {u.v, s->cmd.len};
 
+	if (unlikely(s->replays || s->replay != NULL) && replay_before_send(s, b))
+		return;
 	if (unlikely(s->meta != NULL)) {
 		meta_drop(s); /* of a connection that was lost */
 		s->cmd.results = 0;
@@ -460,6 +464,10 @@ cmd_run_on(struct sess *s, struct bconn *b)
 	bconn_set_state(b, BCONN_BUSY);
 	if (s->state != SESS_BUSY)
 		sess_set_state(s, SESS_BUSY);
+	if (unlikely(s->replay != NULL) && replay_waits(s)) {
+		replay_run(s, b);
+		return;
+	}
 	if (!cmd_send_ahead(s, b, own))
 		cmd_send_now(s, b);
 }
@@ -641,6 +649,8 @@ cmd_dispatch(struct sess *s)
 	const u32 asks = STMT_F_DIAG | STMT_F_FOUND_ROWS;
 
 	trace_begin(s, TRACE_ROUTE);
+	if (unlikely(s->replay != NULL) && replay_dispatch(s))
+		return;
 	if ((s->learning != 0 && ((s->learning_id && cmd_wants_insert_id(s)) ||
 		(s->learning_found && (s->cmd.st.flags & STMT_F_FOUND_ROWS) != 0))) || (s->b != NULL && s->b->kills > 0)) {
 		if (!cmd_save(s))
@@ -696,7 +706,7 @@ cmd_dispatch(struct sess *s)
 			return;
 		}
 	}
-	if ((s->cmd.st.flags & asks) != 0 && diagnostics_elsewhere(s))
+	if ((s->cmd.st.flags & asks) != 0 && !replay_waits(s) && diagnostics_elsewhere(s))
 		return;
 	struct wserver *srv = choose_server(s);
 	if (srv != NULL)
@@ -758,8 +768,8 @@ may_run_again(struct sess *s, struct bconn *b, bool *unsent_r)
 	return (s->cmd.read || (again && is_harmless(s))) && (s->cmd.buf != NULL || b->req_len > 0);
 }
 
-static void
-lost_diagnostics(struct sess *s)
+void
+cmd_lost_diagnostics(struct sess *s)
 {
 	s->insert_id_lost |= s->insert_id_open;
 	s->diag_lost |= s->diag_open;
@@ -767,20 +777,24 @@ lost_diagnostics(struct sess *s)
 	s->pins = 0;
 }
 
-/* What is known of a statement that ran when its connection was lost. */
-static const char *
-lost_outcome(const struct sess *s)
+/* The statement that ran when the connection was lost may have committed the transaction. */
+bool
+cmd_may_have_committed(const struct sess *s)
 {
 	const struct stmt *st = &s->cmd.st;
 	const u64 unseen = 1ull << PIN_ROUTINE | 1ull << PIN_TEXT_PS | 1ull << PIN_UNKNOWN | 1ull << PIN_LONG | 1ull << PIN_XA;
 
-	if (!s->in_trx)
-		return "whether the statement was carried out is not known";
-	if (s->cmd.sent && (((st->flags & STMT_F_ENDS_TRX) != 0 && st->kind != STMT_ROLLBACK) || st->kind == STMT_BEGIN ||
+	return s->cmd.sent && (((st->flags & STMT_F_ENDS_TRX) != 0 && st->kind != STMT_ROLLBACK) || st->kind == STMT_BEGIN ||
 	    st->kind == STMT_SET || st->kind == STMT_LOCK || st->kind == STMT_OTHER || (st->flags & STMT_F_MULTI) != 0 ||
-	    (st->pins & unseen) != 0))
-		return "whether the transaction was committed is not known";
-	return "the transaction is rolled back";
+	    (st->pins & unseen) != 0);
+}
+
+/* What is known of a statement that ran when its connection was lost. */
+static const char *
+lost_outcome(const struct sess *s)
+{
+	return !s->in_trx ? "whether the statement was carried out is not known" :
+	    cmd_may_have_committed(s) ? "whether the transaction was committed is not known" : "the transaction is rolled back";
 }
 
 /* The linked connection is about to be closed under the session. */
@@ -794,6 +808,8 @@ sess_on_backend_lost(struct sess *s, struct bconn *b, const char *why)
 
 	bconn_unlink(b);
 	b->in_trouble = true;
+	if (unlikely(s->replay != NULL) && replay_lost(s, b, running, why))
+		return;
 	if (running && !had_state && may_run_again(s, b, &unsent)) {
 		if (s->cmd.buf == NULL) {
 			if (!unsent) {
@@ -803,7 +819,7 @@ sess_on_backend_lost(struct sess *s, struct bconn *b, const char *why)
 			if (!cmd_save(s))
 				return;
 		}
-		lost_diagnostics(s);
+		cmd_lost_diagnostics(s);
 		if (s->cmd.read)
 			s->cmd.exclude |= 1ull << s->cmd.server_index;
 		s->cmd.lost += s->cmd.sent && s->cmd.lost < UINT8_MAX;
@@ -816,7 +832,7 @@ sess_on_backend_lost(struct sess *s, struct bconn *b, const char *why)
 	}
 	STAT_ADD(s->w->stat->lost_with_state, had_state);
 	const char *outcome = lost_outcome(s);
-	lost_diagnostics(s);
+	cmd_lost_diagnostics(s);
 	s->in_trx = s->ro_trx = false;
 	sess_record_pin(s);
 	if (!running) {

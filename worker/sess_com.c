@@ -190,6 +190,7 @@ sess_reset(struct sess *s)
 			b->in_trouble = true;
 		bpool_give(b);
 	}
+	replay_free(s);
 	ps_drop_all(s);
 	settings_put(&s->w->in, s->set);
 	s->set = settings_ref(s->w->in.empty);
@@ -779,6 +780,8 @@ cmd_finished(struct sess *s)
 	pins_of_transaction(s, err);
 	pins_of_state(s, err);
 	pins_of_diagnostics(s, err);
+	if (unlikely(s->replay != NULL))
+		replay_finished(s);
 	bconn_set_state(b, BCONN_LINKED);
 	b->status = (u16)((b->status & ~ST_IN_TRANS) | (s->in_trx ? ST_IN_TRANS : 0));
 	bool login = s->cmd.login;

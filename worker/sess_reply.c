@@ -176,6 +176,10 @@ sess_track_ok(struct sess *s, struct bconn *b, const struct pkt_ok *ok)
 		case TRACK_STATE:
 			changed = true;
 			break;
+		case TRACK_TRX_STATE:
+			if (s->replay != NULL)
+				replay_trx_state(s, it.value);
+			break;
 		default:
 			break;
 		}
@@ -353,6 +357,8 @@ on_ok(struct sess *s, struct bconn *b, struct out *o)
 	s->in_trx = (s->status & ST_IN_TRANS) != 0;
 	s->trx_unsure = false;
 	s->cmd.warnings = ok.warnings;
+	if (unlikely(s->replay != NULL))
+		replay_reply_ok(s, &ok);
 	if (unlikely((s->cmd.st.flags & STMT_F_DEFAULTS) != 0) && s->cmd.com != COM_STMT_PREPARE)
 		defaults_changed(s->w);
 	if (r->pkt[PKT_HDR] == 0x00) {
@@ -477,6 +483,8 @@ on_err(struct sess *s, struct bconn *b, struct out *o, bool *again)
 	if (*again)
 		return true;
 	s->cmd.err_code = e.code != 0 ? e.code : 1105;
+	if (unlikely(s->replay != NULL))
+		replay_reply_err(s, &e);
 	if (net_error(e.code))
 		b->in_trouble = true;
 	s->row_count = -1;
@@ -697,6 +705,8 @@ sess_on_reply(struct sess *s, struct bconn *b, u8 **p, u8 *end)
 			ok = take_definitions(s, &o, start, (size_t)(pass - start));
 		else if (pass > start && !s->cmd.login)
 			ok = out_add(s, &o, start, (size_t)(pass - start));
+		if (unlikely(s->replay != NULL) && pass > start)
+			replay_reply_bytes(s, start, (size_t)(pass - start));
 		switch (ev) {
 		case REPLY_MORE:
 			if (!ok || !out_flush(s, &o))

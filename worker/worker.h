@@ -56,6 +56,7 @@ struct wserver {
 	/* options of the generation in force */
 	u64 pool_size, pool_grow_ns, pool_idle_ns, pool_age_ns, max_prepared, connect_ns, max_connections;
 	u32 weight, cluster;
+	bool track_trx;          /* its cluster has replay_transactions */
 	u32 zip, zip_level;      /* enum cfg_compression */
 	bool proxy;              /* connections begin with a PROXY header */
 	u32 tls_mode;            /* enum cfg_tls_server */

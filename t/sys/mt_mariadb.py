@@ -172,6 +172,15 @@ class MariaDB:
     def promote(self):
         self.sql("STOP SLAVE", "RESET SLAVE ALL", "SET GLOBAL read_only=0")
 
+    def come_back(self, primary):
+        """A primary that was killed becomes a replica. What it had not replicated is undone by a copy in real life; here
+        there is nothing of the kind, or it is of no account."""
+        self.start()
+        self.sql("SET GLOBAL read_only=1", "RESET MASTER",
+                 "SET GLOBAL gtid_binlog_state='%s'" % primary.one("SELECT @@gtid_binlog_state"),
+                 "SET GLOBAL gtid_slave_pos='%s'" % primary.gtid())
+        return self.replicate_from(primary)
+
     def log_text(self):
         return read_text(self.log)
 
@@ -231,6 +240,38 @@ def replication_set(replicas=1, options=(), users=None, **kw):
     for r in servers[1:]:
         r.catch_up()
     return servers
+
+
+def promote(new, others):
+    """As an operator would: the new one has all that the others have; the others follow it."""
+    new.promote()
+    for s in others:
+        s.sql("STOP SLAVE")
+        s.replicate_from(new)
+
+
+def semi_sync(primary, replicas):
+    """Nothing that was acknowledged is lost with the primary."""
+    for s in (primary, *replicas):
+        s.sql("SET GLOBAL rpl_semi_sync_slave_enabled=1")
+    for s in replicas:
+        s.sql("STOP SLAVE", "START SLAVE")
+    primary.sql("SET GLOBAL rpl_semi_sync_master_timeout=600000", "SET GLOBAL rpl_semi_sync_master_wait_point=AFTER_SYNC",
+                "SET GLOBAL rpl_semi_sync_master_enabled=1")
+    wait_for(lambda: int(primary.status("Rpl_semi_sync_master_clients")) == len(replicas), 20, "semi-synchronous replicas")
+
+
+def promote_best(replicas):
+    """The replica with the most is promoted, after it has applied what it has; returns it and the other."""
+    for s in replicas:
+        io = s.sql("SHOW SLAVE STATUS")[0]
+        got = [x for x in map(str, io) if re.fullmatch(r"\d+-\d+-\d+", x)]
+        if got:
+            ok(s.one("SELECT MASTER_GTID_WAIT('%s', 20)" % got[0]) == 0, "relay log applied")
+    best = max(replicas, key=lambda s: int((s.one("SELECT @@gtid_slave_pos") or "0-0-0").split("-")[-1]))
+    rest = [s for s in replicas if s is not best][0]
+    promote(best, [rest])
+    return best, rest
 
 
 def outcome(c, sql):

@@ -19,20 +19,8 @@ def primary():
     return [s for s in db if s.proc is not None and s.proc.alive() and s.one("SELECT @@read_only") == 0][0]
 
 
-def promote(new, old, others):
-    """As an operator would: the new one has all that the others have; the others follow it."""
-    new.promote()
-    for s in others:
-        s.sql("STOP SLAVE")
-        s.replicate_from(new)
-
-
 def bring_back(old, new):
-    """What was not replicated when it was killed is undone by a copy in real life; here there is nothing of the kind, since
-    all was waited for or the server is set to the new one's position."""
-    old.start()
-    old.sql("SET GLOBAL read_only=1", "RESET MASTER", "SET GLOBAL gtid_slave_pos='%s'" % new.gtid())
-    old.replicate_from(new)
+    old.come_back(new)
     for s in db:
         if s is not new:
             s.catch_up(new)
@@ -65,7 +53,7 @@ def test_statements_wait_for_a_primary():
         t.start()
     wait_for(lambda: m.counter("clients_held") == CLIENTS, 20, "writes to be held")
     eq(value(m.conn(), "SELECT COUNT(*) FROM t"), CLIENTS, "reads go on")
-    promote(new, old, [other])
+    promote(new, [other])
     for t in ts:
         t.join(60)
     ok(len(got) == CLIENTS and all(o[0][0] != "error" for o, _ in got), got)
@@ -95,30 +83,6 @@ def check_rows(new, lost):
         eq(missing, set(), "acknowledged rows of client %d" % i)
 
 
-def semi_sync(old, replicas):
-    """Nothing that was acknowledged is lost with the primary."""
-    for s in db:
-        s.sql("SET GLOBAL rpl_semi_sync_slave_enabled=1")
-    for s in replicas:
-        s.sql("STOP SLAVE", "START SLAVE")
-    old.sql("SET GLOBAL rpl_semi_sync_master_timeout=600000", "SET GLOBAL rpl_semi_sync_master_wait_point=AFTER_SYNC",
-            "SET GLOBAL rpl_semi_sync_master_enabled=1")
-    wait_for(lambda: int(old.status("Rpl_semi_sync_master_clients")) == 2, 20, "semi-synchronous replicas")
-
-
-def promote_best(old, replicas):
-    """The replica with the most is promoted, after it has applied what it has; returns it and the other."""
-    for s in replicas:
-        io = s.sql("SHOW SLAVE STATUS")[0]
-        got = [x for x in map(str, io) if re.fullmatch(r"\d+-\d+-\d+", x)]
-        if got:
-            ok(s.one("SELECT MASTER_GTID_WAIT('%s', 20)" % got[0]) == 0, "relay log applied")
-    best = max(replicas, key=lambda s: int((s.one("SELECT @@gtid_slave_pos") or "0-0-0").split("-")[-1]))
-    rest = [s for s in replicas if s is not best][0]
-    promote(best, old, [rest])
-    return best, rest
-
-
 def kill_under_load(step, n=CLIENTS):
     global steps
     old, new, other = db
@@ -130,7 +94,7 @@ def kill_under_load(step, n=CLIENTS):
     load.mark()
     t0 = time.monotonic()
     old.kill()
-    best, rest = promote_best(old, (new, other))
+    best, rest = promote_best((new, other))
     t1 = time.monotonic()
     load.progress(60)
     gap = max(load.gap)
@@ -175,7 +139,7 @@ def sysbench_and_kill(*options):
         wait_for(lambda: rows(old) > before + 50, 30, "sysbench at work")
         t0 = time.monotonic()
         old.kill()
-        best, rest = promote_best(old, (new, other))
+        best, rest = promote_best((new, other))
         t1 = time.monotonic()
         at = rows(best)
         wait_for(lambda: rows(best) > at, 30, "sysbench to go on")
@@ -252,7 +216,7 @@ def test_switchover_refuses_before_it_moves():
     old.sql("SET GLOBAL read_only=1")
     for s in (new, other):
         s.catch_up(old)
-    promote(new, old, [other])
+    promote(new, [other])
     old.sql("SET GLOBAL gtid_slave_pos=@@gtid_binlog_pos")
     old.replicate_from(new)
     load.progress(60)

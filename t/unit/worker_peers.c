@@ -405,7 +405,7 @@ server_up_to_setup(u32 server)
 	server_greet(s);
 	server_expect_login(s, "app", "secret");
 	send_ok(s, 2, &ok);
-	server_expect_query(s, BCONN_SETUP_SQL);
+	server_expect_query(s, R.w.srv[server].track_trx ? BCONN_SETUP_TRX_SQL : BCONN_SETUP_SQL);
 	return s;
 }
 
@@ -470,7 +470,7 @@ void
 server_expect_reset(struct peer *s)
 {
 	server_expect(s, COM_RESET_CONNECTION, NULL, 0);
-	server_expect_query(s, BCONN_SETUP_SQL);
+	server_expect_query(s, R.w.srv[s->server].track_trx ? BCONN_SETUP_TRX_SQL : BCONN_SETUP_SQL);
 	server_ok(s);
 	server_ok(s);
 }
