@@ -359,6 +359,11 @@ bconn_expect_done(struct bconn *b)
 	b->exp_head = (u8)((b->exp_head + 1) % EXP_MAX);
 	b->exp_n--;
 	b->reply_open = false;
+	if (unlikely(b->req_cap > REQ_KEEP)) {
+		free(b->req); /* of no more use once there is a reply */
+		b->req = NULL;
+		b->req_len = b->req_cap = 0;
+	}
 }
 
 /* ---- replies to what was sent on our own account ---- */

@@ -92,6 +92,7 @@ struct bconn {
 	u32 nbps;
 
 	/* the statement as sent, while it may have to run elsewhere */
+#define REQ_KEEP 65536 /* a larger buffer does not stay with the connection */
 	u8 *req;
 	size_t req_len, req_cap;
 

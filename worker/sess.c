@@ -595,6 +595,7 @@ sess_cmd_clear(struct sess *s)
 	istr_put(&s->w->in, s->cmd.text);
 	if (unlikely(s->meta != NULL))
 		meta_drop(s);
+	replay_first_done(s);
 	s->parked = false;
 	hold_end(s);
 	memset(&s->cmd, 0, sizeof s->cmd);

@@ -392,7 +392,7 @@ bool ro_dispatch(struct sess *s);
 /* True: w has the error that the client gets instead of the server's. */
 bool ro_error(struct sess *s, u16 code, u8 seq, struct wr *w);
 
-/* sess_replay.c, sess_rerun.c: but for the first, replay_free and replay_waits, only for a session with a log */
+/* sess_replay.c, sess_rerun.c: but for the first, replay_free, replay_waits and replay_first_done, only for a session with a log */
 /* The statement is about to be sent: into the log. True: what was sent ahead was for a transaction that is run again. */
 bool replay_before_send(struct sess *s, struct bconn *b);
 void replay_free(struct sess *s);
@@ -404,7 +404,13 @@ bool replay_state_is_nontrx(struct slice state);
 void replay_finished(struct sess *s);
 /* The connection is lost, and is no longer linked. True: the session has been seen to. */
 bool replay_lost(struct sess *s, struct bconn *b, bool under_way, const char *why);
+/* The server has refused its statement since it is not primary (any more). True: the transaction goes to the next one. */
+bool replay_refused(struct sess *s, struct bconn *b, const struct pkt_err *e);
 bool replay_waits(const struct sess *s); /* its transaction must be run again before its statement */
+/* Of those who wait for a primary: has it told its client auto-increment values, which others might take? */
+bool replay_goes_first(const struct sess *s);
+void replay_first(struct sess *s);
+void replay_first_done(struct sess *s);
 bool replay_dispatch(struct sess *s);    /* true: the client was answered */
 void replay_run(struct sess *s, struct bconn *b);
 void replay_reply(struct bconn *b, u8 **p, u8 *end);

@@ -7,7 +7,7 @@
 #include "base/str.h"
 #include "router/route.h"
 
-#define RETRY_MAX 16384 /* longer reads are not kept for a second try: they are rare and cost a copy */
+#define RETRY_MAX 16384 /* longer reads are not kept for a second try, unless they may wait: they are rare and cost a copy */
 
 /* ---- routing ---- */
 
@@ -358,8 +358,10 @@ count_sent(struct sess *s, struct bconn *b)
 static void
 keep_request(struct sess *s, struct bconn *b)
 {
+	size_t max = s->hold_writes ? MAX(RETRY_MAX, s->w->cfg.r->margay.statement_buffer) : RETRY_MAX;
+
 	b->req_len = 0;
-	if ((!s->cmd.read && !s->hold_writes) || s->cmd.buf != NULL || s->cmd.len > RETRY_MAX)
+	if ((!s->cmd.read && !s->hold_writes) || s->cmd.buf != NULL || s->cmd.len > max)
 		return;
 	if (b->req_cap < s->cmd.len) {
 		size_t cap = MAX(s->cmd.len, 512);

@@ -7,6 +7,7 @@
  * never seen may be others on the next server.
  */
 #include <string.h>
+#include "router/route.h"
 #include "worker/sess_replay.h"
 
 #define LOG_PINS (1ull << PIN_TRX | 1ull << PIN_NEXT_TRX | 1ull << PIN_DIAGNOSTICS)
@@ -159,6 +160,30 @@ drop_all(struct sess *s, struct replay *r)
 	r->open = false;
 }
 
+bool
+replay_goes_first(const struct sess *s)
+{
+	return s->replay != NULL && s->replay->pending && s->replay->ids;
+}
+
+void
+replay_first(struct sess *s)
+{
+	s->replay->goes_first = true;
+	s->w->nfirst++;
+}
+
+/* Its rows are there, or will not be. */
+void
+replay_first_done(struct sess *s)
+{
+	if (likely(s->replay == NULL) || !s->replay->goes_first)
+		return;
+	s->replay->goes_first = false;
+	if (--s->w->nfirst == 0)
+		hold_look(s->w);
+}
+
 void
 replay_free(struct sess *s)
 {
@@ -166,6 +191,7 @@ replay_free(struct sess *s)
 
 	if (likely(r == NULL))
 		return;
+	replay_first_done(s);
 	drop_all(s, r);
 	(void)XXH64_freeState(r->hash);
 	free(r);
@@ -636,6 +662,39 @@ replay_lost(struct sess *s, struct bconn *b, bool under_way, const char *why)
 	} else if (s->parked) {
 		sess_resume(s);
 	}
+	return true;
+}
+
+/* As a lost connection, but that nothing is open about the statement: also a COMMIT was rolled back (10.11 refuses it before
+ * anything is written). */
+bool
+replay_refused(struct sess *s, struct bconn *b, const struct pkt_err *e)
+{
+	struct replay *r = s->replay;
+	const struct cfg_cluster *c = cluster_of(s);
+
+	if (!hold_refused(s, e->code, &e->text) || r->why != REPLAY_FIT || !s->in_trx || (s->pins & ~LOG_PINS) != 0 || s->cmd.sent_any ||
+	    s->cmd.timed_out || s->cmd.kill_sent || s->cmd.retries >= CMD_RETRIES || !keep_statement(s, b, r))
+		return false;
+	log_info("session %u %s@%s: server %s is read-only; the transaction of %u statements waits to be run again", s->id, s->user,
+	    s->addr_text, b->srv->name, r->n);
+	chan_ring(s->w->health_bell);
+	for (u32 i = 0; c != NULL && i < c->nservers && i < ROUTE_MAX_SERVERS; i++)
+		if (cfg_servers(&s->w->cfg)[cfg_cluster_servers(&s->w->cfg, c)[i]].id == b->srv->id)
+			s->cmd.exclude |= 1ull << i;
+	bconn_expect_done(b);
+	bconn_unlink(b);
+	b->in_trouble = true;
+	bconn_close(b, "its transaction goes to the next primary");
+	r->pending = true;
+	r->again = false;
+	r->attempts = 0; /* it was the wrong server, and nothing was wrong with the run */
+	r->since = ev_now(&s->w->loop);
+	s->cmd.sent = false;
+	s->cmd.retries++;
+	STAT_ADD(s->w->stat->retried, 1);
+	sess_set_state(s, SESS_WAIT);
+	cmd_dispatch(s);
 	return true;
 }
 

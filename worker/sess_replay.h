@@ -54,6 +54,7 @@ struct replay {
 	XXH64_state_t *hash;
 	u32 hash_left;         /* bytes of the packet under way */
 	/* its run */
+	bool goes_first;       /* counted in worker.nfirst */
 	bool pending;          /* the connection is lost: to be run before the session's next statement */
 	bool running;
 	bool again;            /* the session's statement was under way on the lost connection */

@@ -398,6 +398,7 @@ run_again(struct sess *s, struct bconn *b)
 {
 	bool saved = s->cmd.buf != NULL;
 
+	replay_free(s); /* no transaction is open: this statement was to begin one */
 	if (!saved) {
 		s->cmd.p = b->req;
 		s->cmd.len = b->req_len;
@@ -479,7 +480,8 @@ on_err(struct sess *s, struct bconn *b, struct out *o, bool *again)
 
 	if (pkt_err_parse(r->pkt + PKT_HDR, r->pkt_len - PKT_HDR, &e) != 0)
 		return false;
-	*again = o->n == 0 && (retry_refused(s, b, e.code) || retry_on_primary(s, b, e.code) || hold_write(s, b, &e));
+	*again = o->n == 0 && (retry_refused(s, b, e.code) || retry_on_primary(s, b, e.code) || hold_write(s, b, &e) ||
+	    (unlikely(s->replay != NULL) && replay_refused(s, b, &e)));
 	if (*again)
 		return true;
 	s->cmd.err_code = e.code != 0 ? e.code : 1105;

@@ -193,6 +193,7 @@ rerun_done(struct sess *s, struct bconn *b)
 	    s->id, s->user, s->addr_text, r->n, b->srv->name,
 	    (unsigned long long)((ev_now(&s->w->loop) - r->since) / MS_NS));
 	STAT_ADD(s->w->stat->replays, 1);
+	replay_first_done(s);
 	r->running = r->again = false;
 	if (!r->last_kept) {
 		s->diag_lost |= s->diag_open;

@@ -8,6 +8,7 @@
 #include "router/route.h"
 #include "worker/sess.h"
 
+#define FIRST_NS (1000 * MS_NS) /* nobody waits longer for those who go first */
 #define LOST_MAX 2 /* servers lost while they ran a statement, before it may be the statement that ends them */
 
 static const struct cfg_cluster *
@@ -80,6 +81,7 @@ hold_statement(struct sess *s, const char **why_r)
 	if (!cmd_save(s))
 		return true; /* the client was told */
 	trace_begin(s, TRACE_WAIT);
+	replay_first_done(s);
 	s->held = true;
 	list_push_back(&w->held, &s->held_node);
 	w->nheld++;
@@ -114,24 +116,39 @@ hold_timeout(struct sess *s)
 	    (unsigned long long)((ev_now(&s->w->loop) - s->cmd.started) / MS_NS), s->cmd.last_error);
 }
 
-/* Verdicts may have changed: those who find a primary now go on, in the order in which they came. */
-void
-hold_look(struct worker *w)
+static void
+wake(struct worker *w, bool first)
 {
-	if (likely(w->nheld == 0))
-		return;
 	list_for_each_safe(i, t, &w->held) {
 		struct sess *s = LIST_ENTRY(i, struct sess, held_node);
 		const struct cfg_cluster *c = cluster_of(s);
 
-		if (c != NULL && !has_server(s, c))
+		if ((first && !replay_goes_first(s)) || (c != NULL && !has_server(s, c)))
 			continue;
 		hold_end(s);
+		if (first)
+			replay_first(s);
 		s->cmd.exclude = 0;
 		sess_renew(s); /* from here on it waits for a connection */
 		s->parked = true;
 		sess_resume(s);
 	}
+}
+
+/* Verdicts may have changed: those who find a primary now go on, in the order in which they came; ahead of all, transactions
+ * that need the auto-increment values that they had. */
+void
+hold_look(struct worker *w)
+{
+	u64 now = ev_now(&w->loop);
+
+	if (likely(w->nheld == 0))
+		return;
+	if (w->nfirst == 0)
+		w->first_until = now + FIRST_NS;
+	wake(w, true);
+	if (w->nfirst == 0 || now >= w->first_until)
+		wake(w, false);
 }
 
 /* A server that is not primary (any more) has refused a statement before it did anything. */
@@ -147,6 +164,9 @@ hold_refused(const struct sess *s, u16 code, const struct slice *text)
 	/* 1290 is said of other options too */
 	for (size_t i = 0; code == 1290 && !said && i + sizeof ro - 1 <= text->len; i++)
 		said = memcmp(text->p + i, ro, sizeof ro - 1) == 0;
+	/* alone, it is no former primary: there will be no other, and who may write all the same is for it to say */
+	if (s->hold_writes && code == 1290 && cfg_clusters(&s->w->cfg)[s->cluster_idx].topology == CFG_STANDALONE)
+		return false;
 	return said && s->hold_writes && !s->cmd.read && !s->cmd.streamed && (s->cmd.st.flags & STMT_F_MULTI) == 0 &&
 	    (s->cmd.st.pins & unseen) == 0 && s->cmd.st.kind != STMT_CALL && s->cmd.to_primary;
 }

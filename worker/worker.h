@@ -159,6 +159,8 @@ struct worker {
 	u64 wheel_now; /* tick number */
 	struct list held;   /* sessions whose statement waits for a primary, FIFO */
 	u32 nheld;
+	u32 nfirst;         /* of these, woken ahead of the others and not yet done */
+	u64 first_until;
 	struct list resume; /* sessions with held bytes to look at */
 	u32 at_session; /* whose event is being handled, for a panic text */
 	u32 turn;

@@ -552,5 +552,33 @@ def test_contention_under_load():
     under_load(contended)
 
 
+def test_switchover_under_load():
+    """read_only on the old primary in the middle of transactions: what it refuses goes to the new one. No error at all."""
+    global steps
+    with Switch() as s:
+        steps = [{"n": 0, "unknown": set(), "done": set(), "lost": 0} for _ in range(CLIENTS)]
+        load = Load(CLIENTS, lambda i: m.conn(), transfer).start()
+        try:
+            load.progress()
+            load.mark()
+            s.old.sql("SET GLOBAL read_only=1")
+            s.catch_up()
+            promote(s.new, [s.other])
+            s.old.sql("SET GLOBAL gtid_slave_pos=@@gtid_binlog_pos")
+            s.old.replicate_from(s.new)
+            load.progress(60)
+        finally:
+            errors = load.stop()
+        note("longest stall %.2f s; replays %d" % (max(load.gap), m.counter("replays") - s.counts["replays"]))
+        eq(errors, [])
+        ok(m.counter("replays") > s.counts["replays"], "nothing was run again")
+        eq(s.new.one("SELECT SUM(v) FROM shop.acc"), 100 * ROWS)
+        for i, st in enumerate(steps):
+            eq({int(r[0]) for r in s.new.sql("SELECT n FROM shop.log WHERE c = %d" % i)}, st["done"])
+        db[:] = [s.new, s.old, s.other]
+        for r in db[1:]:
+            r.catch_up(s.new)
+
+
 if __name__ == '__main__':
     main()

@@ -700,3 +700,75 @@ TEST_WORKER(replay_switched_on)
 	server_expect_reset(s);
 	rig_stop();
 }
+
+/* A switchover: the old primary is read-only, and says so in the middle of a transaction, or at its end. */
+TEST_WORKER(replay_of_a_transaction_that_was_refused)
+{
+	static const char *const sql[] = {SLOW, "COMMIT"};
+
+	for (size_t i = 0; i < ARRAY_LEN(sql); i++) {
+		struct peer *c = start(NULL), *s = open_trx(c);
+
+		client_query(c, sql[i]);
+		server_expect_query(s, sql[i]);
+		rig_primary(-1);
+		server_err(s, 1290, "The MariaDB server is running with the --read-only option so it cannot execute this statement");
+		expect_waits(c);
+		peer_expect_closed(s);
+		primary_is(1);
+		s = server_ready(1);
+		again(s);
+		if (i == 0) {
+			server_expect_query(s, SLOW);
+			server_ok_full(s, &one_row);
+			client_expect_ok(c);
+			client_query(c, "COMMIT");
+		}
+		commit(c, s);
+		stop(c);
+	}
+}
+
+/* Without autocommit the first statement is refused: it waits, and is in the log once. */
+TEST_WORKER(replay_of_a_first_statement_that_was_refused)
+{
+	struct peer *c = start(NULL), *s;
+	struct bytes state = {0};
+	struct pkt_ok open = {.affected = 1, .status = ST_IN_TRANS};
+
+	bytes_track(&state, TRACK_SYSVAR, "autocommit", "OFF");
+	struct pkt_ok off = {.status = ST_SESSION_CHANGED, .state = {state.p, state.len}};
+	s = rig_write_full(c, "SET autocommit=0", NULL, &off);
+	bytes_free(&state);
+	client_query(c, UPDATE);
+	server_expect_query(s, UPDATE);
+	rig_primary(-1);
+	server_err(s, 1290, "The MariaDB server is running with the --read-only option so it cannot execute this statement");
+	expect_waits(c);
+	server_gone(s);
+	primary_is(1);
+	s = server_ready(1);
+	server_expect_query(s, "SET autocommit='OFF'");
+	server_ok(s);
+	server_expect_query(s, UPDATE);
+	server_ok_full(s, &open);
+	client_expect_ok(c);
+	lose(s);
+	client_query(c, "COMMIT");
+	expect_waits(c);
+	rig_server_up(0);
+	rig_pass(1200);
+	primary_is(0);
+	s = server_ready(0);
+	server_expect_query(s, "SET autocommit='OFF'");
+	server_expect_query(s, "SET last_insert_id=0");
+	server_ok(s);
+	server_ok(s);
+	server_expect_query(s, UPDATE);
+	server_ok_full(s, &open);
+	server_expect_query(s, "COMMIT");
+	struct pkt_ok done = {.status = 0};
+	server_ok_full(s, &done);
+	client_expect_ok(c);
+	stop(c);
+}

@@ -451,3 +451,39 @@ TEST_WORKER(prepared_statement_waits)
 	peer_close(c);
 	rig_stop();
 }
+
+/* A server that stands alone is no former primary: what it says is the answer, at once. */
+TEST_WORKER(read_only_server_alone_is_told)
+{
+	rig_start(&(struct rig_conf){.cluster = "failover_timeout = 10s\ntopology = standalone", .servers = 1});
+	struct peer *c = client_login(CAPS_NEW), *s;
+
+	client_query(c, INSERT);
+	s = server_ready(0);
+	server_expect_query(s, INSERT);
+	server_err(s, 1290, RO_TEXT);
+	client_expect_err(c, 1290, "read-only");
+	peer_close(c);
+	rig_stop();
+}
+
+/* Long statements wait too, and do not leave their buffer with the connection. */
+TEST_WORKER(read_only_primary_and_a_long_statement)
+{
+	struct peer *c = start(NULL), *s;
+	size_t len = 300000;
+	char *sql = malloc(len + 1);
+
+	memset(sql, 'x', len);
+	memcpy(sql, "INSERT INTO t VALUES ('", 23);
+	memcpy(sql + len - 2, "')", 3);
+	client_query(c, sql);
+	s = server_ready(0);
+	server_expect_query(s, sql);
+	server_err(s, 1290, RO_TEXT);
+	expect_held(c, 1);
+	rig_verdict(0, SRV_UP, SRV_ROLE_REPLICA, SRV_CAUSE_NONE);
+	primary_is(1);
+	finish(c, server_ready(1), sql);
+	free(sql);
+}
