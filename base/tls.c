@@ -1,5 +1,6 @@
 /* base/tls.c: see tls.h. */
 #include "base/tls.h"
+#include <limits.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
@@ -205,4 +206,30 @@ tls_rsa_make(char pem_r[TLS_RSA_PEM])
 	EVP_PKEY_free(k);
 	ERR_clear_error();
 	return ok;
+}
+
+#define RSA_LEAST_BITS 1024
+#define RSA_MOST_BITS  8192
+
+EVP_PKEY *
+tls_rsa_public(const char *pem, size_t len)
+{
+	BIO *b = len <= INT_MAX ? BIO_new_mem_buf(pem, (int)len) : NULL;
+	EVP_PKEY *key = b == NULL ? NULL : PEM_read_bio_PUBKEY(b, NULL, NULL, NULL);
+
+	BIO_free(b);
+	ERR_clear_error();
+	if (key == NULL)
+		return NULL;
+	if (EVP_PKEY_get_base_id(key) == EVP_PKEY_RSA && EVP_PKEY_get_bits(key) >= RSA_LEAST_BITS &&
+	    EVP_PKEY_get_bits(key) <= RSA_MOST_BITS)
+		return key;
+	EVP_PKEY_free(key);
+	return NULL;
+}
+
+void
+tls_key_drop(EVP_PKEY *key)
+{
+	EVP_PKEY_free(key);
 }

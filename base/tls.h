@@ -23,6 +23,10 @@ void tls_ctx_drop(struct ssl_ctx_st *ctx);
 /* A new RSA key of 2048 bits in PEM (a tenth of a second of computing). False: OpenSSL or the room did not give it. */
 #define TLS_RSA_PEM 2048
 bool tls_rsa_make(char pem_r[TLS_RSA_PEM]);
+/* The RSA public key of a PEM text ("PUBLIC KEY"), of 1024 to 8192 bits: less protects nothing, more is no key of a server.
+ * NULL: it is none. The caller frees it with EVP_PKEY_free (tls_key_drop). The text may come from the network. */
+struct evp_pkey_st *tls_rsa_public(const char *pem, size_t len);
+void tls_key_drop(struct evp_pkey_st *key);
 /* Has the first certificate of the text run out, or does it not hold yet? */
 bool tls_cert_outdated(const char *pem);
 #endif

@@ -159,8 +159,8 @@ put_nets(struct snap *s, const struct opt_value *v)
 static void
 put_pem(struct snap *s, const struct conf_pem *from, struct cfg_pem *to)
 {
-	const char *const texts[] = {from->cert, from->key, from->ca, from->crl};
-	struct cfg_secret *const places[] = {&to->cert, &to->key, &to->ca, &to->crl};
+	const char *const texts[] = {from->cert, from->key, from->ca, from->crl, from->rsa};
+	struct cfg_secret *const places[] = {&to->cert, &to->key, &to->ca, &to->crl, &to->rsa};
 
 	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
 		size_t n = texts[i] == NULL ? 0 : strlen(texts[i]);

@@ -178,12 +178,29 @@ check_front(struct conf_tree *t)
 }
 
 static void
+check_rsa_key(struct conf_tree *t, struct conf_section *s)
+{
+	const struct opt_value *v = &s->v[SERVER_auth_rsa_key];
+	struct evp_pkey_st *key;
+
+	if (!get(t, v, "auth_rsa_key", false, &s->pem.rsa) || s->pem.rsa[0] == '\0')
+		return;
+	key = tls_rsa_public(s->pem.rsa, strlen(s->pem.rsa));
+	if (key == NULL)
+		msg_error(t->msgs, v->pos, "auth_rsa_key: %s: no RSA public key of 1024 to 8192 bits", v->text);
+	tls_key_drop(key);
+}
+
+static void
 check_server(struct conf_tree *t, struct conf_section *s)
 {
 	const struct opt_value *v = s->v;
 	struct files f = {s, &v[SERVER_tls_cert], &v[SERVER_tls_key], &v[SERVER_tls_ca], &v[SERVER_tls_crl]};
 	bool verify = v[SERVER_tls].num >= CFG_STLS_CA;
 
+	check_rsa_key(t, s);
+	if (v[SERVER_auth_cleartext].num != 0 && v[SERVER_tls].num == CFG_STLS_OFF && v[SERVER_address].text[0] != '/')
+		msg_warn(t->msgs, v[SERVER_auth_cleartext].pos, "auth_cleartext: no password is sent so without tls");
 	if (!get_all(t, &f))
 		return;
 	if (verify && v[SERVER_tls_ca].text[0] == '\0') {

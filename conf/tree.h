@@ -8,7 +8,7 @@
 
 /* Texts of the files that tls_ options name, read by conf/tls; "" if none. */
 struct conf_pem {
-	const char *cert, *key, *ca, *crl;
+	const char *cert, *key, *ca, *crl, *rsa;
 };
 struct conf_section {
 	enum opt_section kind;

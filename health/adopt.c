@@ -31,12 +31,13 @@ tls_from(const struct cfg *cfg, const struct cfg_server *s, struct db_tls *t)
 	struct in6_addr a;
 
 	t->mode = (u32)s->tls;
+	t->rsa_ask = s->auth_rsa_ask != 0;
 	if (name[0] == '\0' && address_split(cfg_text(cfg, s->address), host, sizeof host, &port) == 0)
 		name = host;
 	t->name = t->mode == CFG_STLS_FULL && (inet_pton(AF_INET, name, &a) == 1 || inet_pton(AF_INET6, name, &a) == 1);
 	if (pem_file(cfg_secret_text(cfg, s->pem.ca), t->ca) != 0 || pem_file(cfg_secret_text(cfg, s->pem.crl), t->crl) != 0 ||
 	    pem_file(cfg_secret_text(cfg, s->pem.cert), t->cert) != 0 ||
-	    pem_file(cfg_secret_text(cfg, s->pem.key), t->key) != 0)
+	    pem_file(cfg_secret_text(cfg, s->pem.key), t->key) != 0 || pem_file(cfg_secret_text(cfg, s->pem.rsa), t->rsa) != 0)
 		return ERR_SYSTEM;
 	return 0;
 }

@@ -12,8 +12,9 @@
 #include <sys/socket.h>
 
 /* Plugins that never show a password to whoever asks: a stand-in for the server must not get it by asking
- * for mysql_clear_password or dialog. */
-#define SAFE_PLUGINS "mysql_native_password,client_ed25519,caching_sha2_password,sha256_password"
+ * for mysql_clear_password or dialog. Those with RSA take the key of whoever answers, if they have no other. */
+#define SAFE_PLUGINS "mysql_native_password,client_ed25519"
+#define RSA_PLUGINS  SAFE_PLUGINS ",caching_sha2_password,sha256_password"
 /* A call that was told of a timeout gives up after a few more turns; more of them would be a bug of the
  * library, and then the connection is abandoned. */
 #define TURNS_AFTER_TIMEOUT 64
@@ -111,7 +112,9 @@ static enum db_end
 db_fail(struct db *d)
 {
 	d->err = mysql_errno(d->m);
-	(void)str_copy(d->text, sizeof d->text, mysql_error(d->m));
+	/* the library's own words do not name the method (3.3.20) */
+	(void)str_copy(d->text, sizeof d->text, d->err == CR_PLUGIN_NOT_ALLOWED
+	    ? "its method needs TLS, auth_rsa_key or auth_rsa_ask (caching_sha2_password), or is not supported" : mysql_error(d->m));
 	return DB_ERROR;
 }
 
@@ -231,7 +234,6 @@ set_options(MYSQL *m)
 	    mysql_options(m, MYSQL_SET_CHARSET_NAME, "utf8mb4") != 0 ||
 	    mysql_options(m, MYSQL_OPT_LOCAL_INFILE, &local_infile) != 0 ||
 	    mysql_options(m, MYSQL_OPT_MAX_ALLOWED_PACKET, &max_packet) != 0 ||
-	    mysql_options(m, MARIADB_OPT_RESTRICTED_AUTH, SAFE_PLUGINS) != 0 ||
 	    mysql_optionsv(m, MYSQL_OPT_CONNECT_ATTR_ADD, "program_name", "margay-health") != 0)
 		return false;
 	mysql_set_local_infile_handler(m, on_infile_init, on_infile_read, on_infile_end,
@@ -267,6 +269,15 @@ set_tls(MYSQL *m, const struct db_tls *t)
 }
 
 static bool
+set_methods(MYSQL *m, const struct db_tls *t, bool is_socket)
+{
+	bool rsa = is_socket || t->mode >= CFG_STLS_REQUIRED || t->rsa[0] != '\0' || t->rsa_ask;
+
+	return mysql_options(m, MARIADB_OPT_RESTRICTED_AUTH, rsa ? RSA_PLUGINS : SAFE_PLUGINS) == 0 &&
+	    path_option(m, MYSQL_SERVER_PUBLIC_KEY, t->rsa);
+}
+
+static bool
 set_proxy(struct db *d)
 {
 	return mysql_optionsv(d->m, MARIADB_OPT_PROXY_HEADER, d->header, proxy_write(d->header, 0, NULL)) == 0;
@@ -283,7 +294,8 @@ db_connect(struct db *d, const char *host, u32 port, const char *user, const cha
 	db_close(d);
 	errno = 0; /* error messages of the library show it, also when no call has failed */
 	d->m = mysql_init(NULL);
-	if (d->m == NULL || !set_options(d->m) || !set_tls(d->m, tls) || (proxy && !set_proxy(d))) {
+	if (d->m == NULL || !set_options(d->m) || !set_tls(d->m, tls) || !set_methods(d->m, tls, port == 0) ||
+	    (proxy && !set_proxy(d))) {
 		d->err = CR_OUT_OF_MEMORY;
 		(void)str_copy(d->text, sizeof d->text, "out of memory");
 		db_close(d);

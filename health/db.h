@@ -19,6 +19,8 @@ struct db_tls {
 	u32 mode;
 	bool name;
 	char ca[32], crl[32], cert[32], key[32];
+	char rsa[32]; /* auth_rsa_key */
+	bool rsa_ask;
 };
 
 struct db_row {

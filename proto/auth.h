@@ -1,5 +1,6 @@
 /* proto/auth.h: the digests of mysql_native_password, caching_sha2_password and client_ed25519 on both
- * sides, and the bytes of a scramble. auth.c is the only user of OpenSSL in proto/, auth_ed25519.c that of libsodium. Callers wipe what they need no longer (mem_wipe): stage1 is as good as the
+ * sides, and the bytes of a scramble. auth.c and auth_rsa.c are the users of OpenSSL in
+ * proto/, auth_ed25519.c that of libsodium. Callers wipe what they need no longer (mem_wipe): stage1 is as good as the
  * password.
  *
  *   stage1 = SHA1(password)   stage2 = SHA1(stage1), which mysql.user stores as "*" and 40 hex
@@ -74,6 +75,13 @@ struct slice auth_rsa_public(const struct auth_rsa *r);      /* the public key i
 /* The password's length; negative: cipher is none. A millisecond of computing. password_r holds the NUL too. */
 MUST_CHECK int auth_rsa_open(const struct auth_rsa *r, struct slice cipher, const u8 scramble[AUTH_SCRAMBLE],
     u8 password_r[AUTH_RSA_CIPHER_MAX]);
+
+/* The full authentication of caching_sha2_password and sha256_password without TLS: the password and its NUL, XOR the
+ * scramble over and over, under the server's RSA key (PEM, "PUBLIC KEY") with OAEP and SHA-1. len without the NUL.
+ * 0; ERR_INVAL: no key that tls_rsa_public takes; ERR_LIMIT: the password is too long for the key. */
+#define AUTH_RSA_MOST 1024 /* bytes of the largest key taken */
+MUST_CHECK int auth_rsa_seal(const char *pem, size_t pem_len, const char *password, size_t len,
+    const u8 scramble[AUTH_SCRAMBLE], u8 out[AUTH_RSA_MOST], size_t *len_r);
 
 /* client_ed25519 as MariaDB has it: the secret scalar is made of SHA-512 of the password itself, which
  * may be of any length; the server sends 32 random bytes and gets their signature. */

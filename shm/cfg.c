@@ -94,7 +94,8 @@ secret_ok(const struct cfg *c, struct cfg_secret s)
 static bool
 pem_ok(const struct cfg *c, const struct cfg_pem *p)
 {
-	return secret_ok(c, p->cert) && secret_ok(c, p->key) && secret_ok(c, p->ca) && secret_ok(c, p->crl);
+	return secret_ok(c, p->cert) && secret_ok(c, p->key) && secret_ok(c, p->ca) && secret_ok(c, p->crl) &&
+	    secret_ok(c, p->rsa);
 }
 
 static bool

@@ -28,6 +28,7 @@ struct cfg_list { /* n struct cfg_str at off */
 /* What stood in the files of tls_ options when they were read: PEM texts, in the secrets blob. */
 struct cfg_pem {
 	struct cfg_secret cert, key, ca, crl;
+	struct cfg_secret rsa; /* auth_rsa_key of [server] */
 };
 
 struct cfg_margay {

@@ -35,6 +35,15 @@ struct bps {
 };
 #define BPS_BUCKETS 64
 
+/* Methods of authentication that Margay answers. */
+enum bauth_method { METHOD_NATIVE, METHOD_SHA2, METHOD_ED25519, METHOD_CLEAR };
+/* What may come next while a login is judged, beside OK, ERR and the request for another method. */
+enum bauth_step {
+	AUTHS_ANSWERED, /* caching_sha2_password: whether the server remembers the password */
+	AUTHS_KEY,      /* its RSA key */
+	AUTHS_LAST,     /* nothing */
+};
+
 enum bconn_job { BJOB_POOL, BJOB_KILL };
 
 struct bconn {
@@ -56,6 +65,9 @@ struct bconn {
 	u8 scramble[20];
 	u8 stage1[20];
 	bool has_password;
+	u8 auth_method;        /* enum bauth_method of the last answer */
+	u8 auth_step;          /* enum bauth_step */
+	u8 auth_asked;         /* methods that the server has asked for */
 	u8 zip;                /* enum zip_algo that the login has asked for */
 	bool quitting;         /* COM_QUIT sent, waiting for the server to close */
 	bool in_trouble;       /* not to be pooled again: closed when it is given back */
@@ -143,6 +155,12 @@ void bconn_login_data(struct bconn *b, u8 **p, u8 *end);
 /* Says why in the log, to those who wait, and closes. */
 void bconn_login_failed(struct bconn *b, int code, const char *text);
 void bconn_timeout(struct bconn *b); /* login took longer than connect_timeout */
+
+/* bconn_auth.c: answers to what a server wants to know. Each refuses by bconn_login_failed. */
+/* For the login packet; answer_r points into room. */
+void bconn_auth_first(struct bconn *b, struct slice offered, struct slice *method_r, struct slice *answer_r, u8 room[32]);
+void bconn_auth_switch(struct bconn *b, const u8 *body, size_t len, u8 seq); /* 0xfe */
+void bconn_auth_more(struct bconn *b, const u8 *body, size_t len, u8 seq);   /* 0x01 */
 
 /* bps: prepared statements of a connection */
 struct bps *bps_find(struct bconn *b, const struct istr *text, const struct istr *db,

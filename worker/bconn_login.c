@@ -1,8 +1,7 @@
-/* worker/bconn_login.c: the login at a server: greeting, handshake response, authentication, and what is said to those who
- * wait when it fails. Runs in a worker.
+/* worker/bconn_login.c: the login at a server: greeting, handshake response, and what is said to those who wait when it fails
+ * (bconn_auth.c: the methods). Runs in a worker.
  */
 #include "base/str.h"
-#include "proto/auth.h"
 #include "proto/handshake.h"
 #include "proto/packet.h"
 #include "worker/sess.h"
@@ -16,20 +15,16 @@ bconn_login_failed(struct bconn *b, int code, const char *text)
 	struct worker *w = b->w;
 
 	STAT_ADD(w->sstat[srv->id].connect_errors, 1);
-	log_limited(LOG_WARN_, "server %s: %s after %llu ms: %s", srv->name, err_text(code),
-	    (unsigned long long)((ev_now(&w->loop) - b->connect_started) / MS_NS), text);
+	log_limited(LOG_WARN_, "server %s, account %s: %s after %llu ms: %s", srv->name, b->bp->backend_user->text,
+	    err_text(code), (unsigned long long)((ev_now(&w->loop) - b->connect_started) / MS_NS), text);
 	if (code != ERR_BACKEND_AUTH) {
 		srv->suspect_until = ev_now(&w->loop) + SUSPECT_NS;
 		chan_ring(w->health_bell);
 	}
-	struct bpool *bp = b->bp;
-	bool pool_job = b->job == BJOB_POOL;
-	char copy[320];
-
-	str_copy(copy, sizeof copy, text);
+	/* first those who wait: the place that becomes free would be used to try once more, for nobody, and servers count that */
+	if (b->job == BJOB_POOL)
+		bpool_on_failure(b->bp, code, text);
 	bconn_close(b, NULL);
-	if (pool_job)
-		bpool_on_failure(bp, code, copy);
 }
 
 void
@@ -91,7 +86,7 @@ begin_tls(struct bconn *b, const struct hs_greeting *g, u32 caps)
 static void
 send_login(struct bconn *b, const struct hs_greeting *g)
 {
-	u8 buf[512], token[20];
+	u8 buf[512], token[32];
 	struct wr w = wr_init(buf, sizeof buf);
 	const char *user = b->bp->backend_user->text;
 	struct hs_response r = {
@@ -101,7 +96,6 @@ send_login(struct bconn *b, const struct hs_greeting *g)
 	    .max_packet = 1u << 30,
 	    .charset = b->bp->collation,
 	    .user = {(const u8 *)user, strlen(user)},
-	    .plugin = {(const u8 *)"mysql_native_password", 21},
 	};
 
 	r.caps |= b->srv->zip == CFG_ZIP_ZLIB ? CAP_COMPRESS : b->srv->zip == CFG_ZIP_ZSTD ? CAP_ZSTD : 0;
@@ -112,10 +106,7 @@ send_login(struct bconn *b, const struct hs_greeting *g)
 		return;
 	if (conn_is_tls(&b->conn))
 		r.caps |= CAP_SSL;
-	if (b->has_password) {
-		auth_native_token(b->stage1, b->scramble, token);
-		r.auth = (struct slice){token, sizeof token};
-	}
+	bconn_auth_first(b, g->plugin, &r.plugin, &r.auth, token);
 	hs_response_write(&w, conn_is_tls(&b->conn) ? 2 : 1, &r);
 	bconn_set_state(b, BCONN_AUTH);
 	if (w.bad || !conn_write(&b->conn, buf, w.len))
@@ -176,33 +167,6 @@ logged_in(struct bconn *b)
 }
 
 static void
-on_auth_switch(struct bconn *b, const u8 *body, size_t len, u8 seq)
-{
-	struct slice plugin, data;
-	u8 buf[PKT_HDR + 20];
-	size_t n = 0;
-
-	if (hs_auth_switch_parse(body, len, &plugin, &data) != 0 ||
-	    !slice_eq(plugin.p, plugin.len, "mysql_native_password", 21) || data.len < 20) {
-		char text[128];
-
-		snprintf(text, sizeof text, "server asks for %.*s, which is not supported yet",
-		    (int)MIN(plugin.len, 60), (const char *)plugin.p);
-		bconn_login_failed(b, ERR_BACKEND_AUTH, text);
-		return;
-	}
-	memcpy(b->scramble, data.p, 20);
-	if (b->has_password) {
-		auth_native_token(b->stage1, b->scramble, buf + PKT_HDR);
-		n = 20;
-	}
-	wr24(buf, (u32)n);
-	buf[3] = (u8)(seq + 1);
-	if (!conn_write(&b->conn, buf, PKT_HDR + n))
-		bconn_login_failed(b, ERR_CONNECT, "login could not be sent");
-}
-
-static void
 on_login_packet(struct bconn *b, const u8 *body, size_t len, u8 seq)
 {
 	if (b->state == BCONN_GREETING) {
@@ -216,9 +180,11 @@ on_login_packet(struct bconn *b, const u8 *body, size_t len, u8 seq)
 	else if (body[0] == 0xff)
 		login_failed_err(b, ERR_BACKEND_AUTH, body, len);
 	else if (body[0] == 0xfe)
-		on_auth_switch(b, body, len, seq);
+		bconn_auth_switch(b, body, len, seq);
+	else if (body[0] == 0x01)
+		bconn_auth_more(b, body, len, seq);
 	else
-		bconn_login_failed(b, ERR_BACKEND_AUTH, "server asks for an authentication step that is not supported");
+		bconn_login_failed(b, ERR_BACKEND_PROTO, "not understood what it wants for the login");
 }
 
 void

@@ -19,7 +19,7 @@ THIRD = [
     (r"lmdb\.h", r"master/\w+\.c", 1),
     (r"ini\.h", r"conf/\w+\.c", 1),
     (r"mysql\.h|mysql/.*|mariadb/.*", r"(health|tools|t|bench)/.*", None),
-    (r"openssl/.*", r"(t/unit/certs\.c|proto/auth\.c|conf/crypt\.c|(base|worker)/tls\.c)", 1),
+    (r"openssl/.*", r"(t/unit/certs\.c|proto/auth(_rsa)?\.c|conf/crypt\.c|(base|worker)/tls\.c)", 2),
     (r"zlib\.h|zstd\.h", r"worker/zip\.c|t/unit/test_worker_zip\.c", 2),
     (r"sodium\.h", r"proto/auth_ed25519\.c", 1),
     (r"criterion/.*", r"t/.*", None),

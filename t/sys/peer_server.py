@@ -166,6 +166,18 @@ _bytes_script("login-switch-no-nul", b"\xfemysql_native_password", then="wait")
 _bytes_script("login-switch-clear", b"\xfemysql_clear_password\0", then="wait")
 _bytes_script("login-switch-short", b"\xfe" + NATIVE + b"\0abc\0", then="wait")
 _bytes_script("login-more-data", b"\x01\x04", then="wait")
+_bytes_script("login-switch-nothing", b"\xfe\0", then="wait")
+_bytes_script("login-switch-dialog", b"\xfedialog\0\4Password: \0", then="wait")
+_bytes_script("login-switch-control", b"\xfe\n<0>forged\x1b[2J\xff\0", then="wait")
+_bytes_script("login-switch-name-60000", b"\xfe" + b"x" * 60000 + b"\0", then="wait")
+_bytes_script("login-ed25519-short", b"\xfeclient_ed25519\0" + SCRAMBLE + b"\0", then="wait")
+_bytes_script("login-ed25519-long", b"\xfeclient_ed25519\0" + SCRAMBLE * 3000, then="wait")
+_bytes_script("login-ed25519-never", b"\xfeclient_ed25519\0" + b"n" * 32, then="wait")
+_bytes_script("login-sha2-short", b"\xfecaching_sha2_password\0abc\0", then="wait")
+_bytes_script("login-sha2-key-unasked", b"\xfecaching_sha2_password\0" + SCRAMBLE + b"\0", b"\1-----BEGIN PUBLIC KEY-----\n", then="wait")
+_bytes_script("login-sha2-odd-step", b"\xfecaching_sha2_password\0" + SCRAMBLE + b"\0", b"\1\7", then="wait")
+_bytes_script("login-sha2-full", b"\xfecaching_sha2_password\0" + SCRAMBLE + b"\0", b"\1\4", then="wait")
+_bytes_script("login-sha2-then-never", b"\xfecaching_sha2_password\0" + SCRAMBLE + b"\0", b"\1\3", then="wait")
 _bytes_script("login-ok-cut", b"\0\0\0", then="wait")
 _bytes_script("login-ok-bad-track", ok_body(0, 0x4002, b"\0" + b"\xfe" + b"\xff" * 8), then="wait")
 
@@ -175,6 +187,16 @@ def _(p):
     """Asks for the method again after each answer, as long as the client plays along."""
     while True:
         p.put(b"\xfe" + NATIVE + b"\0" + SCRAMBLE + b"\0")
+        p.read()
+
+
+@script("login-methods-loop")
+def _(p):
+    """Another method each time."""
+    while True:
+        p.put(b"\xfeclient_ed25519\0" + b"n" * 32)
+        p.read()
+        p.put(b"\xfecaching_sha2_password\0" + SCRAMBLE + b"\0")
         p.read()
 
 

@@ -286,3 +286,47 @@ Test(auth, ed25519_signatures)
 	auth_ed25519_sign("0123456789abcdef0123456789ABCDEF", 32, nonce, sig);
 	cr_assert_arr_eq(sig, want, 64);
 }
+
+/* ---- under a server's RSA key: that what comes out can be read is shown with a peer (t/sys/test_auth_server.py) ---- */
+
+static const char rsa_2048[] =
+    "-----BEGIN PUBLIC KEY-----\n"
+    "MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEAwsJBdkNVQjjgI+tcLPkf\n"
+    "Az2D0gYckIRKCSZsSFGsHdtozzeAr+PmajQiaGRrI45aNbMl2BK2BddQ9wItQMjX\n"
+    "PanUTGoFbpkqLnhfjKM9L37k8Lrj9VKe8dPBe2Sc0AdMDJk72pCxLUNd2Jgo6gdA\n"
+    "Ld/0qmu07mIyI3uACoiZwQelOaJPrFSHtuVc87wlSkah4S6/tmrZbLsRbluzUsrk\n"
+    "4/SCqTKwzKtiXKAlO92mVbVDnWpBWaiYZM1PXG43jzaF5J5D1qUQPHzOI0KJczTK\n"
+    "oQlktjArHK00wI2ow28npIF2t40ELuQsaSbXXZNbBNXpiWq0zJ7IbJNscU1iMUcA\n"
+    "gQIDAQAB\n"
+    "-----END PUBLIC KEY-----\n";
+
+Test(auth, rsa_seal)
+{
+	u8 a[AUTH_RSA_MOST], b[AUTH_RSA_MOST];
+	size_t n = 0, len = sizeof rsa_2048 - 1;
+	char pw[601];
+
+	memset(pw, 'x', sizeof pw);
+	cr_assert_eq(auth_rsa_seal(rsa_2048, len, "secret", 6, (const u8 *)"01234567890123456789", a, &n), 0);
+	cr_assert_eq(n, 256);
+	cr_assert_eq(auth_rsa_seal(rsa_2048, len, "secret", 6, (const u8 *)"01234567890123456789", b, &n), 0);
+	cr_assert(memcmp(a, b, 256) != 0, "OAEP is random");
+	cr_assert_eq(auth_rsa_seal(rsa_2048, len, pw, 213, a, b, &n), 0, "256 - 42 with the NUL");
+	cr_assert_eq(auth_rsa_seal(rsa_2048, len, pw, 214, a, b, &n), ERR_LIMIT);
+	cr_assert_eq(auth_rsa_seal(rsa_2048, len, pw, 600, a, b, &n), ERR_LIMIT);
+	/* cut anywhere in the base64, and what is none at all */
+	for (size_t i = 0; i < len - 30; i++)
+		cr_assert_eq(auth_rsa_seal(rsa_2048, i, pw, 6, a, b, &n), ERR_INVAL, "cut at %zu", i);
+	cr_assert_eq(auth_rsa_seal("\1\2\3", 3, pw, 6, a, b, &n), ERR_INVAL);
+	/* an elliptic curve, and 512 bits */
+	static const char ec[] = "-----BEGIN PUBLIC KEY-----\n"
+	    "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAENUP8nuLNtrn2739V0LrWSXqlW3vW\n"
+	    "VYI7Af5E8g/G82KYwFsu+SieJA1i5W6RUXNPCxxdUoNmoo7cYYm5Fn4jTg==\n"
+	    "-----END PUBLIC KEY-----\n",
+	    small[] = "-----BEGIN PUBLIC KEY-----\n"
+	    "MFwwDQYJKoZIhvcNAQEBBQADSwAwSAJBAOL+wOIm4mWnsl56l61k8s5jPc0YkAYV\n"
+	    "oqk+LesciCC39Apsw57HEJJAOgqUyZF/99xCihnegv69KJ+zQ9tDgL8CAwEAAQ==\n"
+	    "-----END PUBLIC KEY-----\n";
+	cr_assert_eq(auth_rsa_seal(ec, sizeof ec - 1, pw, 6, a, b, &n), ERR_INVAL);
+	cr_assert_eq(auth_rsa_seal(small, sizeof small - 1, pw, 6, a, b, &n), ERR_INVAL);
+}

@@ -381,7 +381,7 @@ login_goes_wrong(int how)
 		server_greet(s);
 		server_expect_login(s, "app", "secret");
 		peer_send(s, "\x01\x00\x00\x02\x01", 5);
-		code = 1045;
+		code = 1835;
 		break;
 	case 6:
 		server_greet(s);
