@@ -3,6 +3,7 @@
  */
 #include "proto/handshake.h"
 #include "base/err.h"
+#include "base/str.h"
 
 #define SCRAMBLE_1 8  /* bytes of the scramble before the capabilities */
 #define SCRAMBLE_2 12 /* and after them */
@@ -198,6 +199,22 @@ hs_response_write(struct wr *w, u8 seq, const struct hs_response *r)
 			wr_u8(w, r->zstd_level);
 	}
 	wr_pkt_end(w, at, seq);
+}
+
+struct slice
+hs_attr(struct slice attrs, const char *name)
+{
+	struct rd r = rd_init(attrs.p, attrs.len);
+
+	while (rd_left(&r) > 0) {
+		struct slice k = rd_lenenc_str(&r), v = rd_lenenc_str(&r);
+
+		if (r.bad)
+			break;
+		if (slice_eq(k.p, k.len, name, strlen(name)))
+			return v;
+	}
+	return (struct slice){NULL, 0};
 }
 
 int

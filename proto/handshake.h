@@ -49,6 +49,10 @@ MUST_CHECK int hs_response_parse(const u8 *body, size_t len, u32 server_caps,
  * its encoding, makes w bad. */
 void hs_response_write(struct wr *w, u8 seq, const struct hs_response *r);
 
+/* The value of a connection attribute (attrs of hs_response, hs_change_user); p NULL: there is none of that name, or the block
+ * breaks off before it. Of several the first. */
+struct slice hs_attr(struct slice attrs, const char *name);
+
 struct hs_change_user {
 	struct slice user, auth, db;
 	u32 charset;         /* 0: none was sent */

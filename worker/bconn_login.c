@@ -1,6 +1,8 @@
 /* worker/bconn_login.c: the login at a server: greeting, handshake response, and what is said to those who wait when it fails
  * (bconn_auth.c: the methods). Runs in a worker.
  */
+#include "config.h"
+#include <unistd.h>
 #include "base/str.h"
 #include "proto/handshake.h"
 #include "proto/packet.h"
@@ -83,15 +85,31 @@ begin_tls(struct bconn *b, const struct hs_greeting *g, u32 caps)
 	return false;
 }
 
+/* What performance_schema.session_connect_attrs of the server shows. */
+static struct slice
+own_attributes(const struct bconn *b, u8 *room, size_t size)
+{
+	struct wr w = wr_init(room, size);
+	char pid[24];
+	const char *const pairs[] = {"_client_name", "margay", "_client_version", PACKAGE_VERSION, "_pid", pid, "program_name",
+	    b->bp->program != NULL ? b->bp->program->text : "margay"};
+
+	snprintf(pid, sizeof pid, "%d", (int)getpid());
+	for (size_t i = 0; i < ARRAY_LEN(pairs); i++)
+		wr_lenenc_str(&w, (const u8 *)pairs[i], strlen(pairs[i]));
+	AZ(w.bad);
+	return (struct slice){room, w.len};
+}
+
 static void
 send_login(struct bconn *b, const struct hs_greeting *g)
 {
-	u8 buf[512], token[32];
+	u8 buf[1024], attrs[128 + PROGRAM_MOST], token[32];
 	struct wr w = wr_init(buf, sizeof buf);
 	const char *user = b->bp->backend_user->text;
 	struct hs_response r = {
 	    .caps = (CAP_LONG_FLAG | CAP_PROTOCOL_41 | CAP_TRANSACTIONS | CAP_SECURE_CONNECTION |
-	                CAP_PLUGIN_AUTH | CAP_SESSION_TRACK | CAP_DEPRECATE_EOF | b->bp->caps),
+	                CAP_PLUGIN_AUTH | CAP_CONNECT_ATTRS | CAP_SESSION_TRACK | CAP_DEPRECATE_EOF | b->bp->caps),
 	    .mariadb_caps = mcaps(b, g),
 	    .max_packet = 1u << 30,
 	    .charset = b->bp->collation,
@@ -106,6 +124,7 @@ send_login(struct bconn *b, const struct hs_greeting *g)
 		return;
 	if (conn_is_tls(&b->conn))
 		r.caps |= CAP_SSL;
+	r.attrs = own_attributes(b, attrs, sizeof attrs);
 	bconn_auth_first(b, g->plugin, &r.plugin, &r.auth, token);
 	hs_response_write(&w, conn_is_tls(&b->conn) ? 2 : 1, &r);
 	bconn_set_state(b, BCONN_AUTH);

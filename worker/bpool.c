@@ -23,6 +23,7 @@ struct pool_key {
 	u32 user_id, caps;
 	u8 mcaps, collation, family, pad[5];
 	u8 addr[16];
+	struct istr *program;
 };
 
 static struct pool_key
@@ -35,6 +36,7 @@ key_of(const struct wserver *srv, const struct sess *s)
 	k.caps = s->caps & CAPS_KEY;
 	k.mcaps = s->mcaps & MCAPS_KEY;
 	k.collation = s->collation;
+	k.program = s->program;
 	if (srv->proxy) {
 		k.family = s->addr_family;
 		memcpy(k.addr, s->addr, sizeof k.addr);
@@ -46,6 +48,7 @@ static bool
 pool_is(const struct bpool *p, const struct pool_key *k, const char *user, const char *backend_user)
 {
 	return p->user_id == k->user_id && p->caps == k->caps && p->mcaps == k->mcaps && p->collation == k->collation && p->family == k->family &&
+	    p->program == k->program &&
 	    memcmp(p->addr, k->addr, sizeof p->addr) == 0 && strcmp(p->user_name->text, user) == 0 &&
 	    strcmp(p->backend_user->text, backend_user) == 0;
 }
@@ -89,6 +92,7 @@ pool_new(struct wserver *srv, const struct pool_key *k, u64 hash, const char *us
 	bp->backend_user = istr_get(&w->in, backend_user, strlen(backend_user));
 	AN(bp->user_name);
 	AN(bp->backend_user);
+	bp->program = istr_ref(k->program);
 	bp->caps = k->caps;
 	bp->mcaps = k->mcaps;
 	bp->collation = k->collation;
@@ -120,6 +124,7 @@ free_unused(struct wserver *srv)
 		list_del(&bp->node);
 		istr_put(&srv->w->in, bp->user_name);
 		istr_put(&srv->w->in, bp->backend_user);
+		istr_put(&srv->w->in, bp->program);
 		free(bp);
 		srv->npools_unused--;
 	}

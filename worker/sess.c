@@ -482,6 +482,7 @@ on_sess_closed(void *arg)
 	list_del(&s->resume_node);
 	istr_put(&w->in, s->db);
 	istr_put(&w->in, s->login_db);
+	istr_put(&w->in, s->program);
 	settings_put(&w->in, s->set);
 	trace_off(s);
 	bpool_forget(s);

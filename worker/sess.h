@@ -139,6 +139,7 @@ struct sess {
 	struct sess_before *before; /* who it was before the COM_CHANGE_USER under way; NULL: none is */
 	u8 failed_changes;
 	u8 refused_collation;   /* of the last COM_CHANGE_USER, if it was refused */
+	struct istr *program;   /* program_name that servers are to see; NULL: Margay's */
 	struct istr *login_db;  /* named by the handshake or default_schema, until the login is done */
 	bool is_admin;
 	bool read_split;
@@ -248,6 +249,9 @@ const struct cfg_user *sess_user(struct sess *s);
 /* sess_login.c */
 void login_greet(struct sess *s);
 void login_packet(struct sess *s, const u8 *body, size_t len, u8 seq);
+#define PROGRAM_MOST 128 /* bytes of a program_name that is passed on; servers keep 512 of all attributes together */
+/* What servers are to see as program_name, of the client's connection attributes. */
+void login_program(struct sess *s, struct slice attrs);
 void login_finish(struct sess *s, bool ok);
 void login_tls_failed(struct sess *s);
 void login_counts_drop(struct sess *s);

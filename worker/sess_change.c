@@ -18,7 +18,7 @@ struct sess_before {
 	bool has_password, db_local;
 	u32 counted_user_id; /* UINT32_MAX: not counted */
 	u32 cluster_id;      /* UINT32_MAX: none */
-	struct istr *db;
+	struct istr *db, *program;
 };
 
 static u32
@@ -39,6 +39,7 @@ remember(struct sess *s)
 	b->has_password = s->has_password;
 	b->db_local = s->db_local;
 	b->db = s->db;
+	b->program = istr_ref(s->program);
 	b->cluster_id = cluster_id(s);
 	b->counted_user_id = s->counted_user ? s->counted_user_id : UINT32_MAX;
 	s->before = b;
@@ -52,6 +53,7 @@ forget(struct sess *s)
 
 	s->before = NULL;
 	istr_put(&s->w->in, b->db);
+	istr_put(&s->w->in, b->program);
 	mem_wipe(b, sizeof *b);
 	free(b);
 }
@@ -80,6 +82,7 @@ as_new(struct sess *s, const struct hs_change_user *u, struct istr *db)
 	s->db_local = false;
 	istr_put(&s->w->in, s->login_db);
 	s->login_db = db;
+	login_program(s, u->attrs);
 	charset_set(s, u->charset > 255 ? 0 : (u8)u->charset);
 }
 
@@ -146,6 +149,8 @@ change_undo(struct sess *s)
 	s->db_local = b->db_local;
 	istr_put(&s->w->in, s->db);
 	s->db = istr_ref(b->db);
+	istr_put(&s->w->in, s->program);
+	s->program = istr_ref(b->program);
 	istr_put(&s->w->in, s->login_db);
 	s->login_db = NULL;
 	sess_reset(s);

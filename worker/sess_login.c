@@ -482,6 +482,21 @@ login_transport(struct sess *s)
 	return false;
 }
 
+/* Before the user is known to be who it says: nothing is done with the name until then. */
+void
+login_program(struct sess *s, struct slice attrs)
+{
+	const struct cfg_user *u = sess_user(s);
+	struct slice v = {NULL, 0};
+
+	if (u != NULL && u->pass_program_name)
+		v = hs_attr(attrs, "program_name");
+	istr_put(&s->w->in, s->program);
+	s->program = NULL;
+	if (v.len > 0 && v.len <= PROGRAM_MOST && memchr(v.p, '\0', v.len) == NULL)
+		s->program = istr_get(&s->w->in, v.p, v.len); /* without memory: Margay's */
+}
+
 static void
 login_response(struct sess *s, const u8 *body, size_t len)
 {
@@ -524,6 +539,7 @@ login_response(struct sess *s, const u8 *body, size_t len)
 			return;
 		}
 	}
+	login_program(s, r.attrs);
 	auth_begin(s, (r.caps & CAP_PLUGIN_AUTH) != 0 ? r.plugin : (struct slice){NULL, 0}, r.auth);
 }
 

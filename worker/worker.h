@@ -79,6 +79,7 @@ struct bpool {
 	u32 user_id;
 	struct istr *user_name;    /* section */
 	struct istr *backend_user;
+	struct istr *program;      /* [user] pass_program_name; NULL: Margay's own */
 	u32 caps;                  /* CAPS_KEY bits */
 	u8 mcaps;                  /* MCAPS_KEY bits */
 	u8 collation;

@@ -32,6 +32,15 @@ one_greeting(const u8 *body, size_t len)
 }
 
 static void
+one_attrs(struct slice attrs, const u8 *body, size_t len)
+{
+	struct slice v = hs_attr(attrs, "program_name");
+
+	if (v.p != NULL)
+		must_be_inside(v, body, len);
+}
+
+static void
 one_response(const u8 *body, size_t len, u32 offered)
 {
 	struct hs_response r, back;
@@ -47,6 +56,7 @@ one_response(const u8 *body, size_t len, u32 offered)
 	must_be_inside(r.db, body, len);
 	must_be_inside(r.plugin, body, len);
 	must_be_inside(r.attrs, body, len);
+	one_attrs(r.attrs, body, len);
 	if (!(r.caps & CAP_PROTOCOL_41))
 		return; /* not offered, so not in caps; what was sent had it */
 	hs_response_write(&w, 1, &r);

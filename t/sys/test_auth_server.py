@@ -248,5 +248,40 @@ def test_keys_that_are_none_refuse_the_load():
         eq(x.ask(), SHA)
 
 
+# ---- connection attributes
+
+def attributes(s, user):
+    """Of the server's connections of that user: [{name: value}]"""
+    got = {}
+    for pid, k, v in s.sql("SELECT a.processlist_id, attr_name, attr_value FROM performance_schema.session_connect_attrs a "
+                           "JOIN information_schema.processlist p ON p.id = a.processlist_id WHERE p.user = '%s'" % user):
+        got.setdefault(pid, {})[k] = v
+    return list(got.values())
+
+
+def test_connection_attributes():
+    s = MariaDB("ps", ["--performance-schema=on"])
+    accounts(s, {APP[0]: APP[1], "named": "named"})
+    x = Margay([s], name="mps", users={APP[0]: {"password": APP[1]}, "named": {"password": "named", "pass_program_name": "yes"}})
+    version = run([x.prog("margayd"), "--version"]).stdout.split()[-1]
+    for program in ("backup", "webshop"):
+        with x.conn(program_name=program) as c:
+            query(c, "SET @a = 1")  # a kept connection, which is reset afterwards
+        with x.conn(user="named", password="named", program_name=program) as c:
+            query(c, "SET @a = 1")
+    wait_for(lambda: x.counter("clients") == 0, 20, "clients to be gone")
+    own = {"_client_name": "margay", "_client_version": version, "_pid": str(x.worker_pids()[0])}
+    eq(attributes(s, APP[0]), [dict(own, program_name="margay")])
+    eq(sorted(a["program_name"] for a in attributes(s, "named")), ["backup", "webshop"])
+    ok(all(dict(a, program_name="") == dict(own, program_name="") for a in attributes(s, "named")), attributes(s, "named"))
+    with x.conn(user="named", password="named", program_name="backup", database=None) as c:
+        eq(query(c, "SELECT attr_value FROM performance_schema.session_account_connect_attrs WHERE attr_name = 'program_name' "
+                 "AND processlist_id = CONNECTION_ID()"), (("backup",),))
+    eq(len(attributes(s, "named")), 2, "a connection was there for it")
+    eq([a["program_name"] for a in attributes(s, MONITOR[0])][:1], ["margay-health"])
+    eq(x.stop(), 0)
+    s.stop()
+
+
 if __name__ == '__main__':
     main()

@@ -7,9 +7,13 @@
 
 #define NATIVE "mysql_native_password"
 
+static const char *program = ""; /* attribute program_name of what change_send sends, where the client has the capability */
+
 static void
 change_send(struct peer *c, const char *user, const char *db, u16 charset)
 {
+	u8 attrs[200];
+	struct wr a = wr_init(attrs, sizeof attrs);
 	u8 buf[1024];
 	struct wr w = wr_init(buf, sizeof buf);
 	struct hs_change_user u = {
@@ -20,6 +24,9 @@ change_send(struct peer *c, const char *user, const char *db, u16 charset)
 	    .plugin = {(const u8 *)NATIVE, sizeof NATIVE - 1},
 	};
 
+	wr_lenenc_str(&a, (const u8 *)"program_name", 12);
+	wr_lenenc_str(&a, (const u8 *)program, strlen(program));
+	u.attrs = (struct slice){attrs, a.len};
 	hs_change_user_write(&w, c->caps, &u);
 	cr_assert(!w.bad);
 	peer_send(c, buf, w.len);
@@ -293,5 +300,30 @@ TEST_WORKER(change_user_and_then_nothing_or_nonsense)
 	peer_send(c, ping, sizeof ping);
 	expect_ok_3(c);
 	client_expect_ok(c);
+	rig_stop();
+}
+
+TEST_WORKER(change_of_the_program)
+{
+	struct rig_conf conf = {.user = "pass_program_name = yes"};
+
+	rig_start(&conf);
+	struct peer *c = client_connect();
+	client_respond(c, "app", "secret", NULL, CAPS_NEW | CAP_CONNECT_ATTRS, NATIVE);
+	client_expect_ok(c);
+	cr_assert_null(client_sess(c)->program);
+	program = "backup";
+	change(c, "app", "secret", "");
+	expect_ok_3(c);
+	cr_assert_str_eq(client_sess(c)->program->text, "backup");
+	/* refused: as before */
+	program = "webshop";
+	change(c, "app", "wrong", "");
+	client_expect_err(c, 1045, "app");
+	cr_assert_str_eq(client_sess(c)->program->text, "backup");
+	/* to a user without the option */
+	change(c, "hashed", "secret", "");
+	expect_ok_3(c);
+	cr_assert_null(client_sess(c)->program);
 	rig_stop();
 }

@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include "base/str.h"
 #include "proto/auth.h"
 
 #define NATIVE "mysql_native_password"
@@ -457,5 +458,104 @@ TEST_WORKER(greeting_says_the_least_version)
 	size_t len;
 	const u8 *p = peer_packet(c, &len);
 	cr_assert_str_eq((const char *)p + PKT_HDR + 1, "11.4.1-MariaDB-x");
+	rig_stop();
+}
+
+/* ---- connection attributes ---- */
+
+/* A client as user app that calls itself so; size: of the attributes as sent, SIZE_MAX: all. */
+static struct peer *
+client_named(const char *name, size_t size)
+{
+	u8 attrs[600], buf[1200], stage1[20], token[20];
+	struct wr a = wr_init(attrs, sizeof attrs), w = wr_init(buf, sizeof buf);
+	struct peer *c = client_connect();
+	struct hs_response r = {.caps = CAPS_NEW | CAP_CONNECT_ATTRS, .max_packet = 1u << 24, .charset = 45,
+	    .user = {(const u8 *)"app", 3}, .plugin = {(const u8 *)NATIVE, sizeof NATIVE - 1}, .auth = {token, 20}};
+
+	wr_lenenc_str(&a, (const u8 *)"_pid", 4);
+	wr_lenenc_str(&a, (const u8 *)"77", 2);
+	wr_lenenc_str(&a, (const u8 *)"program_name", 12);
+	wr_lenenc_str(&a, (const u8 *)name, strlen(name));
+	r.attrs = (struct slice){attrs, MIN(a.len, size)};
+	auth_native_stage1("secret", 6, stage1);
+	auth_native_token(stage1, c->scramble, token);
+	hs_response_write(&w, 1, &r);
+	cr_assert(!w.bad && !a.bad);
+	c->caps = r.caps;
+	peer_send(c, buf, w.len);
+	client_expect_ok(c);
+	return c;
+}
+
+static void
+expect_attr(struct slice attrs, const char *name, const char *want)
+{
+	struct slice v = hs_attr(attrs, name);
+
+	cr_assert(slice_eq(v.p, v.len, want, strlen(want)), "%s is %.*s, not %s", name, (int)v.len, (const char *)v.p, want);
+}
+
+/* The login of the connection that a write of this client makes the worker open. */
+static struct peer *
+named_server(struct peer *c, const char *want)
+{
+	struct pkt_ok ok = {.status = ST_AUTOCOMMIT};
+	struct hs_response r;
+	struct bytes b = {0};
+	char pid[24];
+	size_t len;
+
+	client_query(c, "INSERT INTO t VALUES (1)");
+	struct peer *s = server_accept(0);
+	server_greet(s);
+	const u8 *p = peer_packet(s, &len);
+	cr_assert_eq(hs_response_parse(p + PKT_HDR, len - PKT_HDR, CAPS_CLIENT, &r), 0);
+	expect_attr(r.attrs, "program_name", want);
+	expect_attr(r.attrs, "_client_name", "margay");
+	expect_attr(r.attrs, "_client_version", PACKAGE_VERSION);
+	snprintf(pid, sizeof pid, "%d", (int)getpid());
+	expect_attr(r.attrs, "_pid", pid);
+	bytes_ok(&b, 2, CAP_SESSION_TRACK, &ok);
+	peer_send(s, b.p, b.len);
+	bytes_free(&b);
+	server_expect_query(s, BCONN_SETUP_SQL);
+	server_ok(s);
+	server_expect_query(s, "INSERT INTO t VALUES (1)");
+	server_ok(s);
+	client_expect_ok(c);
+	return s;
+}
+
+TEST_WORKER(servers_see_margay)
+{
+	rig_start(NULL);
+	struct peer *s = named_server(client_named("backup", SIZE_MAX), "margay");
+
+	rig_write(client_named("webshop", SIZE_MAX), "INSERT INTO t VALUES (2)", s); /* shared */
+	rig_stop();
+}
+
+TEST_WORKER(servers_see_the_program)
+{
+	struct rig_conf conf = {.user = "pass_program_name = yes"};
+	char name[PROGRAM_MOST + 2];
+
+	rig_start(&conf);
+	struct peer *s = named_server(client_named("backup", SIZE_MAX), "backup"), *o, *m;
+	rig_write(client_named("backup", SIZE_MAX), "INSERT INTO t VALUES (2)", s);
+	o = named_server(client_named("webshop", SIZE_MAX), "webshop");
+	rig_write(client_named("webshop", SIZE_MAX), "INSERT INTO t VALUES (2)", o);
+	rig_write(client_named("backup", SIZE_MAX), "INSERT INTO t VALUES (3)", s);
+	/* without one, with one that is cut, empty or too long: Margay's */
+	m = named_server(client_login(CAPS_NEW), "margay");
+	for (size_t i = 0; i < 27; i++)
+		rig_write(client_named("backup", i), "INSERT INTO t VALUES (4)", m);
+	rig_write(client_named("", SIZE_MAX), "INSERT INTO t VALUES (4)", m);
+	memset(name, 'n', sizeof name - 1);
+	name[sizeof name - 1] = '\0';
+	rig_write(client_named(name, SIZE_MAX), "INSERT INTO t VALUES (4)", m);
+	name[PROGRAM_MOST] = '\0';
+	named_server(client_named(name, SIZE_MAX), name);
 	rig_stop();
 }
