@@ -68,6 +68,7 @@ struct bconn {
 	u8 auth_method;        /* enum bauth_method of the last answer */
 	u8 auth_step;          /* enum bauth_step */
 	u8 auth_asked;         /* methods that the server has asked for */
+	bool auth_lack;        /* one was answered wrongly, for lack of a password */
 	u8 zip;                /* enum zip_algo that the login has asked for */
 	bool quitting;         /* COM_QUIT sent, waiting for the server to close */
 	bool in_trouble;       /* not to be pooled again: closed when it is given back */
@@ -160,6 +161,8 @@ void bconn_timeout(struct bconn *b); /* login took longer than connect_timeout *
 /* For the login packet; answer_r points into room. */
 void bconn_auth_first(struct bconn *b, struct slice offered, struct slice *method_r, struct slice *answer_r, u8 room[32]);
 void bconn_auth_switch(struct bconn *b, const u8 *body, size_t len, u8 seq); /* 0xfe */
+/* Why the login failed, if it is for lack of a password. */
+bool bconn_auth_lack(const struct bconn *b, char *text, size_t size);
 void bconn_auth_more(struct bconn *b, const u8 *body, size_t len, u8 seq);   /* 0x01 */
 
 /* bps: prepared statements of a connection */

@@ -63,16 +63,33 @@ password(const struct bconn *b)
 	return cfg_secret_kind(pw) != CFG_PLAIN ? NULL : pw;
 }
 
+static void
+say_lack(const struct bconn *b, enum bauth_method m, char *text, size_t size)
+{
+	snprintf(text, size, "%s takes the password, not its hash: set backend_password of [user %s]", method_names[m],
+	    b->bp->user_name->text);
+}
+
 /* The same, for a method that does not work without; NULL: the login has been refused. */
 static const char *
 need_password(struct bconn *b)
 {
 	const char *pw = password(b);
+	char text[300];
 
-	if (pw == NULL)
-		refuse(b, "%s takes the password, not its hash: set backend_password of [user %s]", method_names[b->auth_method],
-		    b->bp->user_name->text);
+	if (pw == NULL) {
+		say_lack(b, (enum bauth_method)b->auth_method, text, sizeof text);
+		refuse(b, "%s", text);
+	}
 	return pw;
+}
+
+bool
+bconn_auth_lack(const struct bconn *b, char *text, size_t size)
+{
+	if (b->auth_lack)
+		say_lack(b, METHOD_ED25519, text, size);
+	return b->auth_lack;
 }
 
 /* The next packet of the login. buf has room for the header in front of n bytes, and may hold a secret. */
@@ -164,10 +181,15 @@ answer_ed25519(struct bconn *b, struct slice data, u8 seq)
 		refuse(b, "client_ed25519 without its 32 bytes to sign");
 		return;
 	}
-	const char *pw = need_password(b);
-	if (pw == NULL)
-		return;
-	auth_ed25519_sign(pw, strlen(pw), data.p, buf + PKT_HDR);
+	const char *pw = password(b);
+	if (pw != NULL) {
+		auth_ed25519_sign(pw, strlen(pw), data.p, buf + PKT_HDR);
+	} else {
+		/* what fits no password: the account may have another method, for which the hash will do, and the server
+		 * asks for it next. Closing would do for the others, but servers count it against the host. */
+		memset(buf + PKT_HDR, 0, AUTH_ED25519_SIG);
+		b->auth_lack = true;
+	}
 	answer(b, buf, AUTH_ED25519_SIG, seq);
 }
 

@@ -48,6 +48,8 @@ login_failed_err(struct bconn *b, int code, const u8 *body, size_t len)
 		    (const char *)e.text.p);
 	if (b->state == BCONN_AUTH && e.code != 1045 && e.code != 1698)
 		code = ERR_CONNECT_REFUSED; /* it is there, and has its reasons */
+	if (code == ERR_BACKEND_AUTH)
+		(void)bconn_auth_lack(b, text, sizeof text);
 	bconn_login_failed(b, code, text);
 }
 

@@ -149,12 +149,34 @@ TEST_WORKER(server_asks_for_ed25519_without_password)
 
 TEST_WORKER(a_hash_is_no_password)
 {
+	static const u8 none[64];
 	struct peer *c, *s;
 
 	rig_start(NULL);
 	c = begin(&s, "hashed", "secret", "hashed", "secret");
 	ask_ed25519(s, 2);
+	expect_bytes(s, 3, none, 64);
+	SAY(s, 4, "\xff\x15\x04#28000Access denied");
 	expect_refused(s, c, "client_ed25519 takes the password, not its hash: set backend_password of [user hashed]");
+	/* an account with another method, for which the hash will do */
+	rig_start(NULL);
+	c = begin(&s, "hashed", "secret", "hashed", "secret");
+	ask_ed25519(s, 2);
+	expect_bytes(s, 3, none, 64);
+	SAY(s, 4, "\xfe" "mysql_native_password\0" "ABCDEFGHIJKLMNOPQRST\0");
+	size_t len;
+	const u8 *p = peer_packet(s, &len);
+	cr_assert(len == PKT_HDR + 20 && p[3] == 5);
+	say_ok(s, 6);
+	expect_served(s, c);
+	/* what else a server may say keeps its words */
+	rig_start(NULL);
+	c = begin(&s, "hashed", "secret", "hashed", "secret");
+	ask_ed25519(s, 2);
+	expect_bytes(s, 3, none, 64);
+	SAY(s, 4, "\xff\x10\x04#08004Too many");
+	client_expect_err(c, 1429, "Too many");
+	rig_stop();
 	rig_start(NULL);
 	c = begin(&s, "hashed", "secret", "hashed", "secret");
 	SAY(s, 2, SHA2_ASK);
@@ -170,6 +192,8 @@ TEST_WORKER(account_goes_with_a_reload_while_it_logs_in)
 	c = begin(&s, "app", "secret", "app", "secret");
 	rig_reload(&gone);
 	ask_ed25519(s, 2);
+	peer_skip(s, peer_pending(s));
+	SAY(s, 4, "\xff\x15\x04#28000Access denied");
 	peer_expect_closed(s);
 	client_expect_err(c, 1045, "client_ed25519");
 	rig_stop();
@@ -177,6 +201,8 @@ TEST_WORKER(account_goes_with_a_reload_while_it_logs_in)
 	c = begin(&s, "app", "secret", "app", "secret");
 	rig_reload(&moved);
 	ask_ed25519(s, 2);
+	peer_skip(s, peer_pending(s));
+	SAY(s, 4, "\xff\x15\x04#28000Access denied");
 	peer_expect_closed(s);
 	client_expect_err(c, 1045, "client_ed25519");
 	rig_stop();
