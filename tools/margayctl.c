@@ -1,5 +1,5 @@
-/* tools/margayctl.c: short commands to a running margayd, through its control socket, and `encrypt`, which
- * needs none. Runs as whoever calls it and holds nothing but one connection; a master that does not answer is
+/* tools/margayctl.c: short commands to a running margayd, through its control socket, and `encrypt` and `import-users`
+ * (import.c), which need none. Runs as whoever calls it and holds nothing but one connection; a master that does not answer is
  * waited for no longer than --timeout.
  */
 #include "base/clock.h"
@@ -11,6 +11,7 @@
 #include "shm/link.h"
 #include "shm/map.h"
 #include "shm/seq.h"
+#include "tools/import.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -36,11 +37,15 @@ static const char usage[] =
     "  rotate           reopen the log file\n"
     "  encrypt [--key FILE]      read a secret, print it as the configuration may hold it\n"
     "  encrypt --new-key FILE    make a key file\n"
+    "  import-users [-o FILE] [--cluster NAME] [--user NAME] SERVER\n"
+    "                   print the accounts of a server as sections of the configuration; SERVER is the name\n"
+    "                   of a [server] or an address; the password of --user is read from standard input\n"
     "  -c FILE          configuration (" SYSCONFDIR "/margay/margay.conf)\n"
     "Exit codes: 0 done, 1 failed, 3 margayd does not run, 64 wrong usage.\n";
 
 struct args {
 	const char *conf, *key, *new_key;
+	const char *user, *cluster, *out; /* import-users */
 	char **words;
 	int nwords;
 	u64 timeout_s; /* 0: that of the command */
@@ -60,7 +65,7 @@ on_interrupt(int sig)
 }
 
 static bool
-read_secret(char *buf, size_t size, size_t *len_r)
+read_secret(const char *what, char *buf, size_t size, size_t *len_r)
 {
 	bool tty = isatty(0) && tcgetattr(0, &tty_was) == 0;
 	struct termios quiet;
@@ -73,7 +78,7 @@ read_secret(char *buf, size_t size, size_t *len_r)
 		quiet = tty_was;
 		quiet.c_lflag &= ~(tcflag_t)ECHO;
 		tcsetattr(0, TCSANOW, &quiet);
-		fputs("secret: ", stderr);
+		fprintf(stderr, "%s: ", what);
 	}
 	while (n < size && memchr(buf, '\n', n) == NULL && (got = read(0, buf + n, size - n)) > 0)
 		n += (size_t)got;
@@ -84,7 +89,7 @@ read_secret(char *buf, size_t size, size_t *len_r)
 	if (memchr(buf, '\n', n) != NULL)
 		n = (size_t)((char *)memchr(buf, '\n', n) - buf);
 	*len_r = n;
-	return got >= 0 && n > 0 && n <= CRYPT_SECRET_MAX;
+	return got >= 0 && n <= CRYPT_SECRET_MAX;
 }
 
 static int
@@ -100,7 +105,7 @@ encrypt_with(const char *key_file)
 		fprintf(stderr, "margayctl: %s\n", bad);
 		return EXIT_FAIL;
 	}
-	if (!read_secret(secret, sizeof secret, &len)) {
+	if (!read_secret("secret", secret, sizeof secret, &len) || len == 0) {
 		fprintf(stderr, "margayctl: a secret of 1 to %d bytes is expected on standard input\n",
 		    CRYPT_SECRET_MAX);
 		rc = ERR_INVAL;
@@ -143,6 +148,27 @@ do_encrypt(const struct args *a)
 	    "or name it with --key\n",
 	    a->conf);
 	return EXIT_CONF;
+}
+
+/* --- import-users --- */
+
+static int
+do_import(const struct args *a)
+{
+	char secret[CRYPT_SECRET_MAX + 2] = "";
+	struct import_args im = {.conf = a->conf, .server = a->words[1], .user = a->user, .password = secret,
+	    .cluster = a->cluster, .out = a->out, .timeout_s = a->timeout_s};
+	size_t len = 0;
+	int code;
+
+	if (a->user != NULL && !read_secret("password", secret, sizeof secret - 1, &len)) {
+		fprintf(stderr, "margayctl: a password of at most %d bytes is expected on standard input\n", CRYPT_SECRET_MAX);
+		return EXIT_FAIL;
+	}
+	secret[len] = '\0';
+	code = import_users(&im);
+	mem_wipe(secret, sizeof secret);
+	return code;
 }
 
 /* --- without a master --- */
@@ -332,12 +358,13 @@ static int
 parse_options(int argc, char **argv, struct args *a)
 {
 	static const struct option longs[] = {{"config", 1, NULL, 'c'}, {"timeout", 1, NULL, 't'},
-	    {"key", 1, NULL, 'k'}, {"new-key", 1, NULL, 'n'}, {"version", 0, NULL, 'V'},
+	    {"key", 1, NULL, 'k'}, {"new-key", 1, NULL, 'n'},
+	    {"user", 1, NULL, 'u'}, {"cluster", 1, NULL, 'C'}, {"output", 1, NULL, 'o'}, {"version", 0, NULL, 'V'},
 	    {"help", 0, NULL, 'h'}, {0}};
 	int o;
 
 	a->conf = SYSCONFDIR "/margay/margay.conf";
-	while ((o = getopt_long(argc, argv, "c:t:hV", longs, NULL)) != -1) {
+	while ((o = getopt_long(argc, argv, "c:t:o:hV", longs, NULL)) != -1) {
 		switch (o) {
 		case 'c':
 			a->conf = optarg;
@@ -352,6 +379,15 @@ parse_options(int argc, char **argv, struct args *a)
 			break;
 		case 'n':
 			a->new_key = optarg;
+			break;
+		case 'u':
+			a->user = optarg;
+			break;
+		case 'C':
+			a->cluster = optarg;
+			break;
+		case 'o':
+			a->out = optarg;
 			break;
 		case 'V':
 			printf("margayctl %s\n", PACKAGE_VERSION);
@@ -374,7 +410,7 @@ static int
 words_of(const char *verb)
 {
 	static const char *const one[] = {"status", "reload", "stop", "rotate", "encrypt"},
-	                         *const two[] = {"drain", "online"};
+	                         *const two[] = {"drain", "online", "import-users"};
 
 	for (size_t i = 0; i < ARRAY_LEN(one); i++)
 		if (strcmp(verb, one[i]) == 0)
@@ -402,6 +438,13 @@ main(int argc, char **argv)
 		return wrong("unknown command");
 	if (words != a.nwords)
 		return wrong(words == 2 ? "the name of one server is needed" : "too many arguments");
+	bool import = strcmp(a.words[0], "import-users") == 0;
+	if (!import && (a.user != NULL || a.cluster != NULL || a.out != NULL))
+		return wrong("--user, --cluster and -o belong to import-users");
+	if (import && (a.key != NULL || a.new_key != NULL))
+		return wrong("--key and --new-key belong to encrypt");
+	if (import)
+		return do_import(&a);
 	if (strcmp(a.words[0], "encrypt") == 0)
 		return do_encrypt(&a);
 	if (a.key != NULL || a.new_key != NULL)
