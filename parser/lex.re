@@ -332,7 +332,11 @@ again:
 	"0x" [0-9a-fA-F]+ | [xX] "'" [0-9a-fA-F]* "'" { kind = TOK_HEX; goto done; }
 	"0b" [01]+ | [bB] "'" [01]* "'" { kind = TOK_BIT; goto done; }
 	letter+ {
-		t->word = word_find(start, (size_t)(cur - start), end);
+		/* a word right before a point and a name is a name too: SELECT select.a FROM select.t is none of a keyword */
+		if (unlikely(end - cur >= 2 && *cur == '.' && is_name_byte(cur[1])))
+			t->word = NULL;
+		else
+			t->word = word_find(start, (size_t)(cur - start), end);
 		if (t->word)
 			t->kw = t->word->kw;
 		l->name_end = cur;

@@ -158,7 +158,7 @@ slow_object(const char *o, size_t n)
 		point = from > 0 && o[from - 1] == '.';
 		if (words++ == 0 && !slow_word_is(o + from, i - from, first))
 			return "its first word";
-		if (point)
+		if (point || (i + 1 < n && o[i] == '.' && slow_is_word(o[i + 1]))) /* a name on either side of a point */
 			continue;
 		if (slow_word_is(o + from, i - from, never))
 			return "a keyword";
