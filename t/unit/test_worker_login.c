@@ -275,7 +275,7 @@ TEST_WORKER(names_that_are_too_long)
 	name[100] = 'x';
 	name[199] = '\0';
 	client_respond(c, "app", "secret", name, CAPS_NEW, NATIVE);
-	client_expect_err(c, 1043, "handshake");
+	client_expect_err(c, 1102, "Incorrect database name 'xxx");
 	peer_expect_closed(c);
 	rig_stop();
 }
