@@ -48,7 +48,7 @@ state_timeout_ms(const struct sess *s)
 	case SESS_WAIT:
 		return s->held ? hold_left_ms(s) : m->queue_timeout;
 	case SESS_BUSY:
-		return m->statement_timeout;
+		return s->cmd.com == COM_BINLOG_DUMP ? 0 : m->statement_timeout;
 	case SESS_CLOSING:
 		return m->write_timeout;
 	case SESS_NEW:
@@ -260,8 +260,22 @@ sess_ok(struct sess *s, u8 seq)
 static bool
 servers_words(int code)
 {
-	return code == ERR_ACCESS || code == ERR_NO_SUCH_THREAD || code == ERR_KILL_DENIED || code == ERR_UNKNOWN_STMT || code == ERR_NO_CURSOR ||
-	    code == ERR_UNSUPPORTED_PS || code == ERR_ARGUMENTS || code == ERR_MALFORMED || code == ERR_DB_NAME;
+	switch (code) {
+	case ERR_ACCESS:
+	case ERR_NO_SUCH_THREAD:
+	case ERR_KILL_DENIED:
+	case ERR_PRIVILEGE:
+	case ERR_UNKNOWN_COM:
+	case ERR_UNKNOWN_STMT:
+	case ERR_NO_CURSOR:
+	case ERR_UNSUPPORTED_PS:
+	case ERR_ARGUMENTS:
+	case ERR_MALFORMED:
+	case ERR_DB_NAME:
+		return true;
+	default:
+		return false;
+	}
 }
 
 void
@@ -513,7 +527,7 @@ leave_backend(struct sess *s)
 		b->set_unknown = true;
 		/* a statement that has not come to its end has no reply to wait for */
 		if (b->exp[b->exp_head] != EXP_CLIENT || b->state != BCONN_BUSY || b->hold_cmd || s->stream_left > 0 ||
-		    s->stream_more || s->state == SESS_INFILE)
+		    s->stream_more || s->state == SESS_INFILE || s->cmd.com == COM_BINLOG_DUMP)
 			bconn_close(b, "its client left in the middle");
 		else {
 			bconn_set_state(b, BCONN_DRAIN);

@@ -215,7 +215,7 @@ struct sess {
 
 /* What survives COM_RESET_CONNECTION (measured): a role; a prepared XA transaction, behind which InnoDB refuses every write
  * on that connection (1031). */
-#define PINS_NO_RESET (1ull << PIN_STATE_CHANGE | 1ull << PIN_XA)
+#define PINS_NO_RESET (1ull << PIN_STATE_CHANGE | 1ull << PIN_XA | 1ull << PIN_REPLICATION)
 
 /* Stages of a statement, in their order. */
 enum trace_stage { TRACE_PARSE, TRACE_ROUTE, TRACE_WAIT, TRACE_AHEAD, TRACE_SERVER, TRACE_REPLY, TRACE_STAGES };

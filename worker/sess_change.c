@@ -93,12 +93,12 @@ change_begin(struct sess *s, const u8 *body, size_t len)
 	struct istr *db = NULL;
 
 	if (s->failed_changes >= FAILED_MAX) {
-		cmd_fail(s, ERR_UNKNOWN_COM, "COM_CHANGE_USER after %u that failed", s->failed_changes);
+		cmd_fail(s, ERR_UNKNOWN_COM, "Unknown command");
 		return;
 	}
 	if (hs_change_user_parse(body, len, s->caps, &u) != 0 || u.user.len >= sizeof s->user || u.db.len > 192) {
 		STAT_ADD(s->w->stat->bad_packets, 1);
-		cmd_fail(s, ERR_UNKNOWN_COM, "COM_CHANGE_USER");
+		cmd_fail(s, ERR_UNKNOWN_COM, "Unknown command");
 		return;
 	}
 	if (login_no_client_charset(u.charset) || u.charset > 1024) { /* the last: pools know those of a handshake alone */

@@ -323,6 +323,7 @@ cmd_reply_kind(u8 com)
 		return REPLY_PREPARE;
 	case COM_STMT_FETCH:
 	case COM_FIELD_LIST:
+	case COM_BINLOG_DUMP: /* events, until an end or an error, or for ever */
 		return REPLY_ROWS;
 	case COM_STATISTICS:
 		return REPLY_STRING;
@@ -330,6 +331,7 @@ cmd_reply_kind(u8 com)
 	case COM_STMT_RESET:
 	case COM_SET_OPTION:
 	case COM_REFRESH:
+	case COM_REGISTER_SLAVE:
 	case COM_SHUTDOWN:
 	case COM_DEBUG:
 		return REPLY_OK_ONLY;

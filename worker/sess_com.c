@@ -229,7 +229,7 @@ com_set_option(struct sess *s, const u8 *body, size_t len)
 	u32 opt = len >= 3 ? rd16(body + 1) : 2;
 
 	if (opt > 1) {
-		cmd_fail(s, ERR_UNKNOWN_COM, "COM_SET_OPTION %u", opt);
+		cmd_fail(s, ERR_UNKNOWN_COM, "Unknown command");
 		return;
 	}
 	if (opt == 0)
@@ -421,6 +421,26 @@ com_process_kill(struct sess *s, const u8 *body, size_t len)
 	cmd_dispatch(s);
 }
 
+/* A replica's, or of a program that reads the binary log as one: the primary's, over a connection of its own. */
+static void
+com_replication(struct sess *s)
+{
+	const struct cfg_user *u = sess_user(s);
+
+	if (u == NULL || !u->replication) {
+		cmd_fail(s, ERR_PRIVILEGE,
+		    "Access denied; you need (at least one of) the REPLICATION SLAVE privilege(s) for this operation");
+		return;
+	}
+	if (s->ro_trx) {
+		cmd_fail(s, ERR_REFUSED, "replication in a READ ONLY transaction that a replica runs");
+		return;
+	}
+	s->cmd.st.why = ROUTE_STATE;
+	s->cmd.st.pins = 1ull << PIN_REPLICATION;
+	cmd_dispatch(s);
+}
+
 static u8
 last_sequence(const u8 *p, size_t len)
 {
@@ -509,6 +529,10 @@ cmd_packet(struct sess *s, const u8 *pkt, size_t len)
 		c->st.why = ROUTE_STATE;
 		cmd_dispatch(s);
 		break;
+	case COM_REGISTER_SLAVE:
+	case COM_BINLOG_DUMP:
+		com_replication(s);
+		break;
 	case COM_PROCESS_INFO:
 		local_processlist(s, false);
 		break;
@@ -516,7 +540,7 @@ cmd_packet(struct sess *s, const u8 *pkt, size_t len)
 		com_process_kill(s, body, n);
 		break;
 	default:
-		cmd_fail(s, ERR_UNKNOWN_COM, "command 0x%02x (%s)", c->com, com_word(c->com));
+		cmd_fail(s, ERR_UNKNOWN_COM, "Unknown command");
 	}
 	if (s->state == SESS_READY)
 		sess_renew(s);
@@ -766,7 +790,8 @@ cmd_finished(struct sess *s)
 	struct bconn *b = s->b;
 	struct worker *w = s->w;
 	bool err = s->cmd.err_code != 0;
-	bool release = ((s->cmd.st.flags & STMT_F_RELEASE) != 0 && !err) || s->cmd.err_code == 1153;
+	bool release = ((s->cmd.st.flags & STMT_F_RELEASE) != 0 && !err) || s->cmd.err_code == 1153 ||
+	    s->cmd.com == COM_BINLOG_DUMP; /* the server closes too (measured) */
 	u64 d = ev_now(&w->loop) - s->cmd.started;
 
 	shm_hist_add(&w->seg->hist[SHM_HIST_statement], d);

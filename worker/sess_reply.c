@@ -346,7 +346,8 @@ on_ok(struct sess *s, struct bconn *b, struct out *o)
 	struct reply *r = &b->reply;
 	struct pkt_ok ok;
 
-	if (r->kind == REPLY_STRING)
+	/* the end of a binary log is an EOF packet of old, whatever was agreed */
+	if (r->kind == REPLY_STRING || s->cmd.com == COM_BINLOG_DUMP)
 		return out_add(s, o, r->pkt, r->pkt_len);
 	if (pkt_ok_parse(r->pkt + PKT_HDR, r->pkt_len - PKT_HDR, CAP_SESSION_TRACK, &ok) != 0)
 		return false;

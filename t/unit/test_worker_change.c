@@ -174,7 +174,7 @@ TEST_WORKER(change_user_refused_leaves_the_old_one)
 	client_expect_err(c, 1045, "'open'");
 	/* three in vain are enough, as at a server */
 	change_send(c, "other", "", 45);
-	client_expect_err(c, 1047, "after 3");
+	client_expect_err(c, 1047, "Unknown command");
 	client_com(c, COM_PING, NULL, 0);
 	client_expect_ok(c);
 	cr_assert_str_eq(client_sess(c)->user, "app");
@@ -256,12 +256,12 @@ TEST_WORKER(change_user_malformed_changes_nothing)
 	struct peer *c = client_login(CAPS_NEW), *s = rig_write_full(c, "BEGIN", NULL, &trx);
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
 		client_com(c, COM_CHANGE_USER, bad[i].p, bad[i].len);
-		client_expect_err(c, 1047, "COM_CHANGE_USER");
+		client_expect_err(c, 1047, "Unknown command");
 	}
 	memset(name, 'u', sizeof name);
 	name[119] = '\0';
 	change_send(c, name, "", 45);
-	client_expect_err(c, 1047, "COM_CHANGE_USER");
+	client_expect_err(c, 1047, "Unknown command");
 	change_send(c, "other", "", 35); /* ucs2 */
 	client_expect_err(c, 1231, "collation 35");
 	cr_assert_eq(client_state(c), SESS_READY);

@@ -280,7 +280,7 @@ TEST_WORKER(long_state_blocks_in_one_read)
 
 TEST_WORKER(commands_answered_here_and_refused)
 {
-	static const u8 refused[] = {COM_SLEEP, COM_CREATE_DB, COM_BINLOG_DUMP, COM_REGISTER_SLAVE, 0x77};
+	static const u8 refused[] = {COM_SLEEP, COM_CREATE_DB, COM_BINLOG_DUMP_GTID, COM_TABLE_DUMP, 0x77};
 
 	rig_start(NULL);
 	struct peer *c = client_login(CAPS_NEW);
@@ -288,14 +288,14 @@ TEST_WORKER(commands_answered_here_and_refused)
 	client_expect_ok(c);
 	for (size_t i = 0; i < ARRAY_LEN(refused); i++) {
 		client_com(c, refused[i], "x", 1);
-		client_expect_err(c, 1047, "not supported");
+		client_expect_err(c, 1047, "Unknown command");
 	}
 	client_com(c, COM_RESET_CONNECTION, NULL, 0);
 	client_expect_ok(c);
 	client_com(c, COM_SET_OPTION, "\x02\x00", 2);
-	client_expect_err(c, 1047, "COM_SET_OPTION 2");
+	client_expect_err(c, 1047, "Unknown command");
 	client_com(c, COM_SET_OPTION, "\x01", 1);
-	client_expect_err(c, 1047, "COM_SET_OPTION");
+	client_expect_err(c, 1047, "Unknown command");
 	client_com(c, COM_SET_OPTION, "\x00\x00", 2);
 	size_t len;
 	const u8 *p = peer_packet(c, &len);
