@@ -95,6 +95,7 @@ struct cmd {
 	u64 affected;
 	struct istr *text;     /* COM_STMT_PREPARE */
 	u8 results;            /* MCAP_CACHE_METADATA: result sets so far, no more than 2 are counted */
+	bool login_refused;    /* the last server tried knows the account or its password not: waiting changes nothing */
 	char last_error[160];  /* what the last server tried had to say */
 };
 

@@ -251,6 +251,20 @@ def test_long_database_names():
         eq(raises(1102, m.conn, database=name), raises(1102, db[0].conn, "app", APP[1], database=name))
 
 
+def test_accounts_that_the_server_does_not_know():
+    """Its refusal is told at once and as one, also of a read: no other server, and no waiting, would help."""
+    g = Margay([db[0]], cluster={"topology": "standalone", "failover_timeout": "600s"}, users={"app": {"password": APP[1]},
+               "stranger": {"password": "x"}})
+    try:
+        c = g.conn("stranger", "x", database=None)
+        for sql in ("SELECT 1", "SELECT 1 FROM shop.t", "DO 1", "SELECT @@version"):
+            no, text = raises(1045, query, c, sql)
+            ok("stranger" in text, text)
+        eq(g.sql("SELECT 1"), ((1,),))
+    finally:
+        g.stop()
+
+
 def test_warnings_of_a_prepare():
     """PREPARE leaves warnings of its own, and takes away those before it."""
     prepare, ask, execute = lambda t: b"\x16" + t, b"\x03SHOW WARNINGS", b"\x17" + struct.pack("<I", 0xffffffff) + b"\0" + struct.pack("<I", 1)
