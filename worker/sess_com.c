@@ -726,6 +726,9 @@ pins_of_state(struct sess *s, bool err)
 	if (c->state_changed && pins == 0 && c->st.kind != STMT_SET && c->st.kind != STMT_USE)
 		pins |= 1u << PIN_STATE_CHANGE;
 	s->pins |= pins;
+	/* from XA START until it is committed or rolled back, prepared or not, the flags tell of a transaction (measured) */
+	if (c->st.kind == STMT_XA && !err && !s->in_trx && (c->st.flags & STMT_F_MULTI) == 0)
+		s->pins &= ~(1ull << PIN_XA);
 	/* what SET, a routine or an unseen text did to LAST_INSERT_ID() is known to the connection alone */
 	if ((pins & (1ull << PIN_SYSVAR | 1ull << PIN_ROUTINE | 1ull << PIN_TEXT_PS | 1ull << PIN_UNKNOWN | 1ull << PIN_TRIGGER)) != 0)
 		s->insert_id_open = true;

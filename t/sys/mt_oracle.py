@@ -667,7 +667,7 @@ class World:
         for s in (self.db[0], self.alone):
             def made():
                 for x in s.sql("XA RECOVER"):
-                    s.sql("XA ROLLBACK '%s'" % x[3])
+                    s.sql("XA ROLLBACK '%s'" % (x[3].decode() if isinstance(x[3], bytes) else x[3]))
                 s.sql("SET lock_wait_timeout = 1", *schema())
                 return True
             wait_for(made, 5, "the schema of %s" % s.name)

@@ -136,6 +136,7 @@ class Conn:
         if g[:1] == b"\xff":
             raise Closed("ERR instead of a greeting: %r" % g[:80])
         i = g.index(0, 1) + 1
+        self.id = struct.unpack("<I", g[i:i + 4])[0]
         tail = g[i + 13:]
         lo, self.charset, _, hi, _ = struct.unpack("<HBHHB", tail[:8])
         self.caps = lo | hi << 16
