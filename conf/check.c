@@ -309,6 +309,17 @@ check_no_hash(struct conf_tree *t, const struct opt_value *v, const char *name)
 			  name);
 }
 
+/* A transaction waits for its next primary as a statement does. */
+static void
+check_replay(struct conf_tree *t, const struct conf_section *c)
+{
+	const struct opt_value *v = &c->v[CLUSTER_replay_transactions], *wait = &c->v[CLUSTER_failover_timeout],
+			       *buffer = &c->v[CLUSTER_failover_buffer];
+
+	if (!v->bad && v->num != 0 && ((!wait->bad && wait->num == 0) || (!buffer->bad && buffer->num == 0)))
+		msg_error(t->msgs, v->pos, "replay_transactions: needs failover_timeout and failover_buffer above 0");
+}
+
 static void
 check_clusters(struct conf_tree *t)
 {
@@ -324,6 +335,7 @@ check_clusters(struct conf_tree *t)
 		check_cluster_servers(t, of->v[i], owner);
 		all_known = all_known && !of->v[i]->v[CLUSTER_servers].bad;
 		check_no_hash(t, &of->v[i]->v[CLUSTER_monitor_password], "monitor_password");
+		check_replay(t, of->v[i]);
 		if (beat->set && !table_name_ok(beat->text))
 			msg_error(
 			    t->msgs, beat->pos,

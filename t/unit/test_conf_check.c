@@ -192,6 +192,16 @@ Test(check, clusters)
 	    "D/margay.conf:11: error: servers: db1 is in [cluster main] already\n"
 	    "D/margay.conf:12: error: heartbeat_table: expected schema.table, of letters, digits, "
 	    "_ and $\n");
+	EXPECT_LOAD(
+	    &t,
+	    GOOD "[cluster main2]\nmonitor_user = m\nservers = db1\nreplay_transactions = yes\nfailover_buffer = 0\n"
+		 "[cluster main3]\nmonitor_user = m\nservers = db1\nfailover_timeout = 0\nreplay_transactions = yes\n"
+		 "[cluster main4]\nmonitor_user = m\nservers = db1\nreplay_transactions = yes\n",
+	    "D/margay.conf:11: error: servers: db1 is in [cluster main] already\n"
+	    "D/margay.conf:12: error: replay_transactions: needs failover_timeout and failover_buffer above 0\n"
+	    "D/margay.conf:16: error: servers: db1 is in [cluster main] already\n"
+	    "D/margay.conf:18: error: replay_transactions: needs failover_timeout and failover_buffer above 0\n"
+	    "D/margay.conf:21: error: servers: db1 is in [cluster main] already\n");
 }
 
 Test(check, users)
