@@ -167,6 +167,7 @@ hold_refused(const struct sess *s, u16 code, const struct slice *text)
 	/* alone, it is no former primary: there will be no other, and who may write all the same is for it to say */
 	if (s->hold_writes && code == 1290 && cfg_clusters(&s->w->cfg)[s->cluster_idx].topology == CFG_STANDALONE)
 		return false;
+	/* a log: it was sent to what was primary when the transaction began */
 	return said && s->hold_writes && !s->cmd.read && !s->cmd.streamed && (s->cmd.st.flags & STMT_F_MULTI) == 0 &&
-	    (s->cmd.st.pins & unseen) == 0 && s->cmd.st.kind != STMT_CALL && s->cmd.to_primary;
+	    (s->cmd.st.pins & unseen) == 0 && s->cmd.st.kind != STMT_CALL && (s->cmd.to_primary || s->replay != NULL);
 }

@@ -704,11 +704,13 @@ TEST_WORKER(replay_switched_on)
 /* A switchover: the old primary is read-only, and says so in the middle of a transaction, or at its end. */
 TEST_WORKER(replay_of_a_transaction_that_was_refused)
 {
-	static const char *const sql[] = {SLOW, "COMMIT"};
+	static const char *const sql[] = {SLOW, "COMMIT", SLOW, "COMMIT"};
 
 	for (size_t i = 0; i < ARRAY_LEN(sql); i++) {
 		struct peer *c = start(NULL), *s = open_trx(c);
 
+		if (i >= 2)
+			rig_primary(-1); /* health knew before */
 		client_query(c, sql[i]);
 		server_expect_query(s, sql[i]);
 		rig_primary(-1);
@@ -718,7 +720,7 @@ TEST_WORKER(replay_of_a_transaction_that_was_refused)
 		primary_is(1);
 		s = server_ready(1);
 		again(s);
-		if (i == 0) {
+		if (i % 2 == 0) {
 			server_expect_query(s, SLOW);
 			server_ok_full(s, &one_row);
 			client_expect_ok(c);
