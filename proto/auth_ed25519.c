@@ -81,12 +81,25 @@ auth_ed25519_check(const u8 sig[64], const u8 public[32], const u8 nonce[32])
 	return crypto_sign_verify_detached(sig, nonce, AUTH_ED25519_NONCE, public) == 0;
 }
 
+/* libsodium takes some bytes from 128 on for digits (found by the fuzzer). */
+static bool
+all_digits(const char *text, size_t len)
+{
+	for (size_t i = 0; i < len; i++) {
+		char c = text[i];
+
+		if (!(c >= 'A' && c <= 'Z') && !(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') && c != '+' && c != '/')
+			return false;
+	}
+	return true;
+}
+
 int
 auth_ed25519_parse(const char *text, size_t len, u8 public_r[32])
 {
 	size_t n = 0;
 
-	if (len != AUTH_ED25519_TEXT ||
+	if (!all_digits(text, len) || len != AUTH_ED25519_TEXT ||
 	    sodium_base642bin(public_r, 32, text, len, NULL, &n, NULL,
 		sodium_base64_VARIANT_ORIGINAL_NO_PADDING) != 0 ||
 	    n != 32)

@@ -257,6 +257,14 @@ Test(auth, ed25519_public_keys)
 		cr_assert_arr_eq(got, want, 32, "%s", v[i][0]);
 	}
 	cr_assert_eq(auth_ed25519_parse(v[0][1], 42, got), ERR_INVAL);
+	for (int c = 0; c < 256; c++) {
+		char text[AUTH_ED25519_TEXT];
+		bool digit = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '+' || c == '/';
+
+		memcpy(text, v[0][1], sizeof text);
+		text[7] = (char)c;
+		cr_assert_eq(auth_ed25519_parse(text, sizeof text, got), digit ? 0 : ERR_INVAL, "byte %d", c);
+	}
 	cr_assert_eq(auth_ed25519_parse("vubFBzIrapbfHct1/J72dnUryz5VS7lA6XHH8sIx4T=", 43, got), ERR_INVAL);
 }
 
