@@ -365,6 +365,8 @@ db_query(struct db *d, const char *sql, u64 deadline_ns, db_row_fn *fn, void *ar
 	struct pending p = {.kind = PENDING_QUERY};
 	enum db_end end;
 
+	if (d->m == NULL)
+		return DB_ERROR; /* an error before ended it, which db_errno still tells */
 	end = pending_run(d, &p, mysql_real_query_start(&p.rc, d->m, sql, strlen(sql)), deadline_ns);
 	if (end == DB_OK && p.rc != 0)
 		end = db_fail(d);

@@ -67,6 +67,7 @@ CASES = {
 }
 SHOWN = {"xa": "transaction"}  # of several the first of the table
 ELSEWHERE = {"trigger": "test_triggers, below",
+             "replication": "test_binlog.py",
              "state-change": "not reached by a server that is known: what the trackers of 10.11 report is foreseen; t/unit/test_worker_state.c"}
 
 
