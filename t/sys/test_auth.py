@@ -6,6 +6,7 @@ import struct
 from margaytest import *
 from mt_certs import Authority
 from peer_wire import *
+from peer_zip import ZipConn, frame
 from test_basic import psclient
 import peer
 
@@ -440,6 +441,27 @@ def test_change_user_between_methods():
         got = client(port, EDHASH, ["changeuser %s %s shop" % APP, ME], "plugin=" + SHA2)
         ok("err 1045" in got, "libmariadb has learned it: " + got)
     wait_for(lambda: m.counter("clients") == 0, 20, "clients to be gone")
+
+
+def test_change_user_by_a_client_that_numbers_frames_only():
+    """Under compression, whatever number the packet with the answer has."""
+    for number in 0, 2, 9:
+        c = ZipConn(peer.Target("127.0.0.1", m.port, *APP, "shop"), 20 * SLOW)
+        z = c.login_zip()
+        for user in SHA, APP, SHA:
+            z.write(packet(bytes([COM_CHANGE_USER]) + user[0].encode() + b"\0\0shop\0\x2d\0" + NATIVE + b"\0\0", 0))
+            _, b = z.read_packet()
+            eq(b[:1], b"\xfe")
+            name, data = b[1:].split(b"\0", 1)
+            answer = sha2_token(user[1], data[:20]) if name == SHA2.encode() else native_token(user[1], data[:20])
+            c.s.sendall(frame("zlib", packet(answer, number), 2, plain=True))
+            seq, b = z.read_packet()
+            if name == SHA2.encode():
+                eq((seq, b), (3, b"\1\3"))
+                seq, b = z.read_packet()
+            eq(b[:1], b"\0", "%s, numbered %d: %r" % (user[0], number, b))
+        ok(any(b"in" in b for _, b in c.zquery("SELECT 'in'")), "it goes on")
+        c.close()
 
 
 def asked(m, name):
