@@ -57,10 +57,10 @@ out_made(struct sess *s, struct out *o, struct wr *w)
 {
 	size_t at = o->used;
 
-	if (w->bad)
+	if (w->bad || !out_add(s, o, o->scratch + at, w->len))
 		return false;
-	o->used += w->len;
-	return out_add(s, o, o->scratch + at, w->len);
+	o->used = at + w->len; /* out_add may have sent what was before: this one is still to be sent from there */
+	return true;
 }
 
 static struct wr
