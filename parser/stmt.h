@@ -62,7 +62,7 @@ enum stmt_kind {
                                        * diagnostics area; a SELECT without tables leaves it as it is (measured) */
 #define STMT_F_LEAVES_ID  0x02000000u /* leaves an insert id that its reply does not tell (measured): INSERT and
                                        * REPLACE ... RETURNING; LAST_INSERT_ID(expr) outside of INSERT, REPLACE and
-                                       * UPDATE. PIN_SYSVAR is set for it */
+                                       * UPDATE; SET last_insert_id. PIN_SYSVAR is set for it */
 #define STMT_F_HINT_SERVER 0x04000000u /* comment hint: margay: server=NAME; `hint` is the name */
 #define STMT_F_STATE_READ 0x08000000u /* a SELECT, SHOW or EXPLAIN that is no read only because it asks what differs from
                                        * server to server (variables, information_schema): a hint may send it anywhere */

@@ -83,6 +83,8 @@ sysvar_set(struct cls *c, struct slice name, bool next_trx)
 	size_t i;
 
 	on_prefix(c, name);
+	if (name_is(name, "last_insert_id") || name_is(name, "identity"))
+		c->flags |= STMT_F_LEAVES_ID;
 	if (name_is(name, "autocommit"))
 		c->flags |= STMT_F_ENDS_TRX | STMT_F_IMPLICIT_COMMIT;
 	for (i = 0; i < ARRAY_LEN(sysvars_stay); i++)

@@ -570,7 +570,7 @@ must_close(const struct bconn *b)
 	struct worker *w = b->w;
 
 	/* a login without a collation (COM_CHANGE_USER that was refused): no reset would bring the character set back (measured) */
-	return (b->set_unknown && b->bp->collation == 0) || b->in_trouble || b->kills > 0 || !srv->configured || b->conn.eof ||
+	return b->bp->collation == 0 || b->in_trouble || b->kills > 0 || !srv->configured || b->conn.eof ||
 	    (b->status & (ST_IN_TRANS | ST_CURSOR_EXISTS)) != 0 ||
 	    ev_now(&w->loop) - b->born > srv->pool_age_ns ||
 	    shm_master_servers(w->names)[srv->id].admin == SHM_ADMIN_DRAIN ||

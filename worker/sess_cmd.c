@@ -543,7 +543,8 @@ sess_release_backend(struct sess *s)
 {
 	struct bconn *b = s->b;
 	bool select = s->cmd.com != 0 && (s->cmd.st.flags & STMT_F_READ) != 0 && (s->cmd.st.flags & STMT_F_FOUND_ROWS) == 0;
-	bool id = s->insert_id_open, found = s->found_unsure && s->found_here && !select, learn = id || found;
+	bool id = s->insert_id_open, awaits_id = s->learning != 0 && s->learning_id && !id; /* that answer must not be missed */
+	bool found = s->found_unsure && s->found_here && !select && !awaits_id, learn = id || found;
 
 	s->pins &= ~(1ull << PIN_DIAGNOSTICS);
 	b->diag_left |= s->diag_open;

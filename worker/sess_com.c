@@ -327,7 +327,7 @@ com_stmt(struct sess *s, const u8 *body, size_t len)
 			local_ok(s);
 		return;
 	}
-	if (c->com == COM_STMT_RESET && !ps->long_data && !ps->cursor) {
+	if (c->com == COM_STMT_RESET && !ps->long_data && !ps->cursor && (s->b == NULL || !s->trx_unsure)) {
 		local_ok(s);
 		return;
 	}
@@ -710,7 +710,7 @@ pins_of_state(struct sess *s, bool err)
 	u64 transient = 1ull << PIN_TRX | 1ull << PIN_NEXT_TRX;
 	u64 pins = c->st.pins & ~transient;
 
-	if ((c->st.flags & STMT_F_LEAVES_ID) != 0 && !err && c->st.pins == (1ull << PIN_SYSVAR)) {
+	if ((c->st.flags & STMT_F_LEAVES_ID) != 0 && !err && c->st.pins == (1ull << PIN_SYSVAR) && c->st.kind != STMT_SET) {
 		/* INSERT ... RETURNING: the id is asked for when the connection is given back */
 		s->insert_id_open = true;
 		pins = 0;
@@ -730,7 +730,7 @@ pins_of_state(struct sess *s, bool err)
 	if (c->st.kind == STMT_XA && !err && !s->in_trx && (c->st.flags & STMT_F_MULTI) == 0)
 		s->pins &= ~(1ull << PIN_XA);
 	/* what SET, a routine or an unseen text did to LAST_INSERT_ID() is known to the connection alone */
-	if ((pins & (1ull << PIN_SYSVAR | 1ull << PIN_ROUTINE | 1ull << PIN_TEXT_PS | 1ull << PIN_UNKNOWN | 1ull << PIN_TRIGGER)) != 0)
+	if ((c->st.flags & STMT_F_LEAVES_ID) != 0 || (pins & (1ull << PIN_ROUTINE | 1ull << PIN_TEXT_PS | 1ull << PIN_UNKNOWN | 1ull << PIN_TRIGGER)) != 0)
 		s->insert_id_open = true;
 }
 

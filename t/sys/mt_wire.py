@@ -2,6 +2,7 @@
 of them can be compared. What differs by its nature is masked here, with its reason."""
 import struct
 
+from mt_base import APP, eq
 from peer_wire import *
 
 ST_MORE, ST_CURSOR, ST_CHANGED = 0x0008, 0x0040, 0x4000
@@ -242,3 +243,15 @@ class WireClient(Conn):
     def quit(self):
         self.ask(COM_QUIT)
         self.close()
+
+
+def alike(ports, steps, between=lambda: None, flavour="classic", user=None, db="shop"):
+    """The same steps (SQL, or a function of the client) at the server and through Margay: every byte must be equal. between:
+    what happens after each step, other sessions on Margay's connections say. ports: (the server's, Margay's)."""
+    direct, through = [WireClient("127.0.0.1", p, *(user or APP), db, flavour=flavour) for p in ports]
+    for s in steps:
+        want, got = [s(c) if callable(s) else c.query_all(s) for c in (direct, through)]
+        eq(got, want, "%s, %s" % (flavour, s))
+        between()
+    for c in (direct, through):
+        c.close()

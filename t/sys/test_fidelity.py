@@ -372,6 +372,17 @@ def test_insert_id_that_was_set():
          "SET @a = 1, last_insert_id = 5", "SELECT LAST_INSERT_ID()")
 
 
+def test_insert_id_behind_a_set_that_fails():
+    """The SET runs on another connection than the insert did, and ties the session to it."""
+    c, other = m.conn(), m.conn()
+    query(c, "SELECT LAST_INSERT_ID(46)")
+    query(c, "SELECT id FROM t LIMIT 1")  # on a replica: the other connection is let go
+    raises(1231, query, c, "SET @x = 1, log_queries_not_using_indexes = 99")
+    for o in (other, m.conn()):
+        query(o, "DO 1")
+    eq(query(c, "SELECT LAST_INSERT_ID()"), ((46,),))
+
+
 def test_a_set_does_not_tie_the_session_to_a_replica():
     """A warning keeps the replica's connection; a SET of what cannot be carried over must not run there."""
     both("SELECT 1/0 FROM t", "SET keep_files_on_create = 1", "UPDATE t SET v = v WHERE id = 1", "SELECT @@keep_files_on_create")
@@ -391,14 +402,9 @@ def wire(port, flavour="classic", **kw):
 
 def wires(*steps, flavour="classic"):
     """Both sides step by step, byte by byte; other sessions use Margay's connections between."""
-    direct, through, other = wire(db[0].port, flavour), wire(m.port, flavour), [m.conn(), m.conn()]
-    for s in steps:
-        want, got = [s(c) if callable(s) else c.query_all(s) for c in (direct, through)]
-        eq(got, want, "%s, %s" % (flavour, s))
-        for o in other:
-            query(o, "SET @@session.sql_mode = 'ANSI'")
-            query(o, "DO 1")
-    for c in (direct, through, *other):
+    other = [m.conn(), m.conn()]
+    alike((db[0].port, m.port), steps, lambda: [query(o, s) for o in other for s in ("SET @@session.sql_mode = 'ANSI'", "DO 1")], flavour)
+    for c in other:
         c.close()
 
 

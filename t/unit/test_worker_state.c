@@ -536,6 +536,22 @@ TEST_WORKER(statement_waits_for_the_insert_id)
 	rig_stop();
 }
 
+/* FOUND_ROWS() of another connection is not asked for while the insert id is: its answer would be taken for that one. */
+TEST_WORKER(insert_id_is_not_missed_for_found_rows)
+{
+	rig_start(NULL);
+	struct peer *c = client_login(CAPS_NEW), *a, *b;
+
+	a = wrote(c, "INSERT INTO t VALUES (1)", NULL, 1, 7);
+	rig_read(c, "SELECT a FROM t LIMIT 1 OFFSET 1", NULL, 1);
+	b = wrote(c, "UPDATE t SET a=1", NULL, 1, 0);
+	cr_assert_neq(a, b);
+	cr_assert_neq(client_sess(c)->learning, 0);
+	answer_learn(a, "7");
+	cr_assert_eq(client_sess(c)->insert_id, 7);
+	rig_stop();
+}
+
 /* Two inserts on two connections; the older answer comes last, or first: it must not win. */
 TEST_WORKER(insert_id_of_the_newest_insert)
 {
