@@ -2,6 +2,7 @@
  * worker_rig.h.
  */
 #define _GNU_SOURCE 1
+#include "proto/auth.h"
 #include "config.h"
 #include "t/unit/worker_rig.h"
 #include <errno.h>
@@ -487,6 +488,7 @@ rig_stop(void)
 	for (u32 i = 0; i < RIG_SERVERS; i++)
 		if (R.listen[i] >= 0)
 			close(R.listen[i]);
+	auth_rsa_put(w->rsa);
 	cfg_close(&w->cfg);
 	free(w->in.tab);
 	free(w->in.empty);
