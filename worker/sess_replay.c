@@ -339,7 +339,7 @@ begins(const struct sess *s, const struct bconn *b)
 	const struct stmt *st = &s->cmd.st;
 
 	if (!s->replays || s->in_trx || !s->cmd.to_primary || s->cmd.login || !b->tracks_trx || (s->pins & ~LOG_PINS) != 0 ||
-	    (s->cmd.com != COM_QUERY && s->cmd.com != COM_STMT_EXECUTE))
+	    (s->cmd.com != COM_QUERY && s->cmd.com != COM_STMT_EXECUTE) || s->cmd.streamed)
 		return false;
 	if (st->kind == STMT_BEGIN || st->kind == STMT_SET_TRX)
 		return true;
@@ -355,6 +355,10 @@ log_statement(struct sess *s, struct replay *r)
 	r->open = false;
 	if (r->why != REPLAY_FIT && st->kind != STMT_BEGIN)
 		return;
+	if (s->cmd.streamed) { /* its end is not kept */
+		replay_spoil(s, REPLAY_UNFIT);
+		return;
+	}
 	switch (s->cmd.com) {
 	case COM_QUERY:
 	case COM_STMT_EXECUTE:
