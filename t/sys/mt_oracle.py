@@ -19,7 +19,7 @@ CLEAN = ["ROLLBACK", "XA END 'x{c}'", "XA ROLLBACK 'x{c}'", "UNLOCK TABLES", "BA
          "SELECT RELEASE_ALL_LOCKS()"]
 
 # FOUND_ROWS() of a thread's earlier user may shine through, and the error of a refused COM_CHANGE_USER is in SHOW WARNINGS
-SETTLE = "SELECT 1 FROM shop.s LIMIT 1"
+SETTLE = "SELECT 1 FROM shop.calm LIMIT 1"  # a table that nobody locks
 # Reported by default. After SET STATEMENT a server reports the old value with the next change, whatever and whenever that is.
 TRACKED = ("autocommit", "character_set_client", "character_set_connection", "character_set_results", "time_zone")
 
@@ -603,7 +603,7 @@ def session_variables(server):
 
 def schema():
     st = ["DROP DATABASE IF EXISTS shop", "DROP DATABASE IF EXISTS other", "CREATE DATABASE shop", "CREATE DATABASE other CHARACTER SET latin1", "USE shop",
-          "CREATE TABLE s (id INT PRIMARY KEY, v INT)", "INSERT INTO s SELECT seq, seq FROM seq_1_to_9",
+          "CREATE TABLE calm (a INT PRIMARY KEY)", "INSERT INTO calm VALUES (1)", "CREATE TABLE s (id INT PRIMARY KEY, v INT)", "INSERT INTO s SELECT seq, seq FROM seq_1_to_9",
           "CREATE PROCEDURE two(n INT) BEGIN SELECT n, n + 1 AS m; SELECT n * 2 AS d; END",
           "CREATE PROCEDURE setx(n INT) SET @x = n",
           "CREATE PROCEDURE outp(IN a INT, OUT b INT, INOUT c INT) BEGIN SET b = a * 2; SET c = COALESCE(c, 0) + a; SELECT a, b; END",
