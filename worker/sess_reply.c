@@ -432,6 +432,8 @@ retry_refused(struct sess *s, struct bconn *b, u16 code)
 	if (!s->cmd.read || s->cmd.sent_any || s->pins != 0 || s->in_trx || !refused_for_server(code) ||
 	    s->cmd.kill_sent || (s->cmd.buf == NULL && b->req_len == 0))
 		return false;
+	if (code == 1290 && s->cmd.to_primary)
+		return false; /* an option of the server that has the last word: nobody else could do it */
 	if (code == 1290)
 		s->cmd.st.flags &= ~(STMT_F_READ | STMT_F_STATE_READ | STMT_F_TRX_RO);
 	else

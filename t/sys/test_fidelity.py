@@ -265,6 +265,22 @@ def test_accounts_that_the_server_does_not_know():
         g.stop()
 
 
+def test_options_that_prevent_a_read():
+    """Error 1290 of the primary is the answer to a read: there is no server that could do better."""
+    d = replication_set(0)[0]
+    d.sql("CREATE TABLE shop.parts (id INT) PARTITION BY HASH (id)")
+    d.stop()
+    d.start(extra=("--skip-partition",))
+    for timeout in ("0s", "600s"):
+        g = Margay([d], cluster={"topology": "standalone", "failover_timeout": timeout})
+        try:
+            with d.conn("app", APP[1], database="shop") as direct, g.conn() as through:
+                eq(raises(1290, query, through, "SELECT * FROM parts"), raises(1290, query, direct, "SELECT * FROM parts"))
+        finally:
+            g.stop()
+    d.stop()
+
+
 def test_warnings_of_a_prepare():
     """PREPARE leaves warnings of its own, and takes away those before it."""
     prepare, ask, execute = lambda t: b"\x16" + t, b"\x03SHOW WARNINGS", b"\x17" + struct.pack("<I", 0xffffffff) + b"\0" + struct.pack("<I", 1)
