@@ -51,23 +51,6 @@ returning(struct parse *p)
 	return node_end(p, n);
 }
 
-static struct ast *
-rows(struct parse *p)
-{
-	struct ast *n = node_new(p, AST_ROWS);
-
-	do {
-		struct ast *row = node_new(p, AST_ROW);
-
-		parse_want(p, '(', "(");
-		if (!at(p, ')'))
-			parse_exprs(p, row);
-		parse_want(p, ')', ")");
-		node_add(n, node_end(p, row));
-	} while (skip(p, ','));
-	return node_end(p, n);
-}
-
 static void
 insert_source(struct parse *p, struct ast *n)
 {
@@ -76,8 +59,7 @@ insert_source(struct parse *p, struct ast *n)
 	if (skip_kw(p, KW_SET)) {
 		node_add(n, assigns(p));
 	} else if ((at_kw(p, KW_VALUES) || at_kw(p, KW_VALUE)) && parse_ahead(p)->kind == '(') {
-		parse_next(p);
-		node_add(n, rows(p));
+		node_add(n, parse_rows(p, AST_ROWS));
 	} else {
 		node_add(n, parse_query(p));
 	}

@@ -41,10 +41,11 @@ parse_clause(struct parse *p, enum ast_kind k)
 
 /* ---- tables ---- */
 
-struct ast *
-parse_partitions(struct parse *p)
+/* A keyword and names in parentheses: PARTITION (..), USING (..) */
+static struct ast *
+names(struct parse *p, enum ast_kind k)
 {
-	struct ast *n = node_new(p, AST_PARTITIONS);
+	struct ast *n = node_new(p, k);
 
 	parse_next(p);
 	parse_want(p, '(', "(");
@@ -53,6 +54,12 @@ parse_partitions(struct parse *p)
 	while (skip(p, ','));
 	parse_want(p, ')', ")");
 	return node_end(p, n);
+}
+
+struct ast *
+parse_partitions(struct parse *p)
+{
+	return names(p, AST_PARTITIONS);
 }
 
 /* FOR SYSTEM_TIME ALL, AS OF e, BETWEEN e AND e, FROM e TO e; BEFORE SYSTEM_TIME e */
@@ -295,20 +302,6 @@ join_words(struct parse *p, struct ast *n)
 	parse_want_kw(p, KW_JOIN, "JOIN");
 }
 
-static struct ast *
-using(struct parse *p)
-{
-	struct ast *n = node_new(p, AST_USING);
-
-	parse_next(p);
-	parse_want(p, '(', "(");
-	do
-		node_add(n, parse_name(p));
-	while (skip(p, ','));
-	parse_want(p, ')', ")");
-	return node_end(p, n);
-}
-
 /* A row of joins, which group to the left; one whose ON has not come yet takes those behind it into its right side, as in
  * the server's grammar: a JOIN b JOIN c ON x ON y. left: what was read already, or NULL. */
 static struct ast *
@@ -330,7 +323,7 @@ join_from(struct parse *p, struct ast *left)
 		if (n->flags == 0 && at_kw(p, KW_ON))
 			node_add(n, parse_clause(p, AST_ON));
 		else if (n->flags == 0 && at_kw(p, KW_USING))
-			node_add(n, using(p));
+			node_add(n, names(p, AST_USING));
 		left = node_end(p, n);
 	}
 	return left;
@@ -512,10 +505,10 @@ select_core(struct parse *p)
 	return node_end(p, n);
 }
 
-static struct ast *
-values(struct parse *p)
+struct ast *
+parse_rows(struct parse *p, enum ast_kind k)
 {
-	struct ast *n = node_new(p, AST_VALUES);
+	struct ast *n = node_new(p, k);
 
 	parse_next(p);
 	do {
@@ -567,7 +560,7 @@ query_primary(struct parse *p)
 	if (at_kw(p, KW_SELECT))
 		return select_core(p);
 	if (at_kw(p, KW_VALUES))
-		return values(p);
+		return parse_rows(p, AST_VALUES);
 	struct ast *n = node_new(p, AST_SUBQUERY);
 
 	if (!skip(p, '(')) {

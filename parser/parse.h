@@ -119,6 +119,7 @@ struct ast *parse_table(struct parse *p, bool alias); /* a table's name; with wh
 struct ast *parse_from(struct parse *p);      /* behind FROM */
 struct ast *parse_clause(struct parse *p, enum ast_kind k); /* at its keyword: WHERE, HAVING, ON: an expression */
 struct ast *parse_partitions(struct parse *p);
+struct ast *parse_rows(struct parse *p, enum ast_kind k); /* at VALUES, or VALUE of INSERT */
 struct ast *parse_columns(struct parse *p);   /* at the opening parenthesis */
 void parse_order_limit(struct parse *p, struct ast *n);
 bool at_set_op(const struct parse *p);
