@@ -68,10 +68,11 @@ learn_end(struct bconn *b, bool known, u64 insert_id, u64 found)
 	struct sess *s = b->learn_for != 0 ? sess_by_id(b->w, b->learn_for) : NULL;
 
 	b->learn_for = 0;
+	b->id_left = !known || insert_id != 0;
 	if (s == NULL || s->learning != b->learn_no)
 		return;
 	s->learning = 0;
-	if (s->learning_id) {
+	if (s->learning_id && (!known || insert_id != 0 || !s->insert_id_lost)) { /* what was lost is not found as 0 */
 		s->insert_id = insert_id;
 		s->insert_id_lost = !known;
 	}

@@ -85,6 +85,7 @@ struct bconn {
 	struct istr *db;        /* NULL: none */
 	bool ran;               /* a statement of its session: ROW_COUNT() and the like are that one's */
 	bool knows_id;          /* its LAST_INSERT_ID() is its session's */
+	bool id_left;           /* its LAST_INSERT_ID() may be another than 0, of whatever session */
 	bool db_reset;          /* a reset since: the server kept it, but not @@collation_database (measured) */
 	struct settings *set;
 	u16 status;             /* of the last OK or EOF */

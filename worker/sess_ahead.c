@@ -113,11 +113,28 @@ cmd_wants_insert_id(struct sess *s)
 	const u64 unseen = 1ull << PIN_ROUTINE | 1ull << PIN_TEXT_PS | 1ull << PIN_UNKNOWN | 1ull << PIN_LONG;
 	u32 flags = s->cmd.st.flags;
 
-	if (s->insert_id_open || s->cmd.com == COM_STMT_PREPARE || (s->b != NULL && s->b->knows_id))
+	if ((s->insert_id_open && !s->insert_id_lost) || s->cmd.com == COM_STMT_PREPARE || (s->b != NULL && s->b->knows_id))
 		return false;
 	/* who may leave another id, but need not, must find the session's there: it is asked for afterwards */
 	return (flags & (STMT_F_INSERT_ID | STMT_F_LEAVES_ID)) != 0 || (s->cmd.st.pins & unseen) != 0 || s->keeps_diag ||
 	    ((flags & STMT_F_DML) != 0 && cmd_may_fire(s));
+}
+
+/* May its reply tell an insert id that LAST_INSERT_ID() has not become? An INSERT tells the value that the statement itself
+ * has for the column, and LAST_INSERT_ID() stays (measured): the connection, which is asked afterwards, must have the
+ * session's. */
+bool
+cmd_may_tell_id(const struct sess *s)
+{
+	switch (s->cmd.st.kind) {
+	case STMT_INSERT:
+	case STMT_REPLACE:
+	case STMT_LOAD:
+	case STMT_DDL: /* CREATE TABLE .. SELECT */
+		return !s->insert_id_open && s->cmd.com != COM_STMT_PREPARE;
+	default:
+		return (s->cmd.st.flags & STMT_F_MULTI) != 0 && (s->cmd.st.flags & STMT_F_DML) != 0 && !s->insert_id_open;
+	}
 }
 
 /* True: something was sent, the statement follows when it succeeded. */
@@ -153,12 +170,15 @@ cmd_send_ahead(struct sess *s, struct bconn *b, bool own_connection)
 		s->own_trackers = true;
 		b->set_unknown = true;
 	}
-	if (cmd_wants_insert_id(s)) {
+	u64 id = s->insert_id_lost ? 0 : s->insert_id;
+
+	if (cmd_wants_insert_id(s) || ((id != 0 || b->id_left) && !b->knows_id && cmd_may_tell_id(s))) {
 		char sql[64];
-		int n = snprintf(sql, sizeof sql, "SET last_insert_id=%llu", (unsigned long long)s->insert_id);
+		int n = snprintf(sql, sizeof sql, "SET last_insert_id=%llu", (unsigned long long)id);
 
 		ahead_com(&a, COM_QUERY, sql, (size_t)n, EXP_INSERT_ID);
-		b->knows_id = true;
+		b->knows_id = !s->insert_id_lost;
+		b->id_left = id != 0;
 	}
 	if (a.n == 0 && !a.sent)
 		return false;
@@ -192,6 +212,7 @@ cmd_replay_ahead(struct sess *s, struct bconn *b, const struct replay_ahead *x)
 	if (again)
 		ahead_prepare(&a, x->ps, b);
 	ahead_state(&a, b, x->db, x->set);
+	b->id_left = true;
 	for (int i = 0; i < 2; i++) {
 		static const char *const name[2] = {"last_insert_id", "insert_id"};
 		u64 v = i == 0 ? x->id : x->insert_id;

@@ -656,7 +656,7 @@ cmd_dispatch(struct sess *s)
 	trace_begin(s, TRACE_ROUTE);
 	if (unlikely(s->replay != NULL) && replay_dispatch(s))
 		return;
-	if ((s->learning != 0 && ((s->learning_id && cmd_wants_insert_id(s)) ||
+	if ((s->learning != 0 && ((s->learning_id && (cmd_wants_insert_id(s) || cmd_may_tell_id(s))) ||
 		(s->learning_found && (s->cmd.st.flags & STMT_F_FOUND_ROWS) != 0))) || (s->b != NULL && s->b->kills > 0)) {
 		if (!cmd_save(s))
 			return;

@@ -712,7 +712,7 @@ pins_of_state(struct sess *s, bool err)
 
 	if ((c->st.flags & STMT_F_LEAVES_ID) != 0 && !err && c->st.pins == (1ull << PIN_SYSVAR) && c->st.kind != STMT_SET) {
 		/* INSERT ... RETURNING: the id is asked for when the connection is given back */
-		s->insert_id_open = true;
+		s->insert_id_open = s->b->id_left = true;
 		pins = 0;
 	}
 	if (c->com == COM_STMT_PREPARE || c->com == COM_INIT_DB)
@@ -731,7 +731,7 @@ pins_of_state(struct sess *s, bool err)
 		s->pins &= ~(1ull << PIN_XA);
 	/* what SET, a routine or an unseen text did to LAST_INSERT_ID() is known to the connection alone */
 	if ((c->st.flags & STMT_F_LEAVES_ID) != 0 || (pins & (1ull << PIN_ROUTINE | 1ull << PIN_TEXT_PS | 1ull << PIN_UNKNOWN | 1ull << PIN_TRIGGER)) != 0)
-		s->insert_id_open = true;
+		s->insert_id_open = s->b->id_left = true;
 }
 
 /* Is there something that the next statement may ask this connection for? */

@@ -1,5 +1,10 @@
 """Authentication: who a client is, and how it proves it. COM_CHANGE_USER against what a server does; methods with the
-plug-ins of libmariadb as clients."""
+plug-ins of libmariadb as clients. Pains of users of other proxies (a census of their issue trackers), and their tests:
+
+  12  caching_sha2, ed25519, copies of passwords          here, test_auth_server.py, test_import.py
+  13  certificates after a restart of a child; CRL        test_tls.py: reload_and_respawn, revoked, servers
+  14  the client's address is lost                        test_proxyproto.py
+  15  compression and its corner cases                    test_compress.py"""
 import hashlib
 import struct
 

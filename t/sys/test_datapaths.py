@@ -1,4 +1,10 @@
-"""Data paths (pains 16 to 18): LOAD DATA LOCAL INFILE streamed from the client; statements that are too long."""
+"""Data paths: LOAD DATA LOCAL INFILE streamed from the client; statements that are too long. Pains of users of other proxies
+(a census of their issue trackers), and their tests:
+
+  16  LOAD DATA LOCAL refused, or of the proxy's files    here
+  17  packets of 16 MiB and more                          test_packets.py, here: too_long
+  18  memory grows with results and slow clients          test_stream.py, test_packets.py, test_compress.py: slow_client
+  19  charsets and collations                             test_oracle.py (each session logs in with one of its own), test_fidelity.py"""
 import io
 import threading
 

@@ -41,9 +41,10 @@ use_db(struct peer *c, struct peer *s, const char *db)
 	return s;
 }
 
-/* A write that the replica is known to have, so that it does not tie reads to the primary. */
+/* A write that the replica is known to have, so that it does not tie reads to the primary. ahead: what goes in front of it, or
+ * NULL. */
 static struct peer *
-wrote(struct peer *c, const char *sql, struct peer *s, u64 affected, u64 insert_id)
+wrote_behind(struct peer *c, const char *ahead, const char *sql, struct peer *s, u64 affected, u64 insert_id)
 {
 	struct bytes state = {0};
 
@@ -51,9 +52,22 @@ wrote(struct peer *c, const char *sql, struct peer *s, u64 affected, u64 insert_
 	bytes_track(&state, TRACK_SYSVAR, "last_gtid", "0-1-1");
 	struct pkt_ok ok = {.affected = affected, .insert_id = insert_id,
 	    .status = ST_AUTOCOMMIT | ST_SESSION_CHANGED, .state = {state.p, state.len}};
-	s = rig_write_full(c, sql, s, &ok);
+	if (ahead != NULL) {
+		server_expect_query(s, ahead);
+		server_ok(s);
+	}
+	server_expect_query(s, sql);
+	server_ok_full(s, &ok);
+	client_expect_ok(c);
 	bytes_free(&state);
 	return s;
+}
+
+static struct peer *
+wrote(struct peer *c, const char *sql, struct peer *s, u64 affected, u64 insert_id)
+{
+	client_query(c, sql);
+	return wrote_behind(c, NULL, sql, s == NULL ? server_ready(0) : s, affected, insert_id);
 }
 
 /* ---- transactions ---- */
@@ -462,24 +476,6 @@ TEST_WORKER(diagnostics_are_not_made_up)
 
 /* ---- LAST_INSERT_ID() ---- */
 
-static void
-answer_learn(struct peer *s, const char *id)
-{
-	u8 buf[256];
-	struct wr w = wr_init(buf, sizeof buf);
-	struct rset rs;
-	struct slice v = {(const u8 *)id, strlen(id)};
-
-	server_expect_query(s, "SELECT LAST_INSERT_ID()");
-	rset_begin(&rs, &w, 1, CAPS_NEW, 0, ST_AUTOCOMMIT, 1);
-	rset_column_int(&rs, "LAST_INSERT_ID()");
-	rset_columns_end(&rs);
-	rset_row(&rs, &v, 1);
-	rset_end(&rs, 0);
-	peer_send(s, buf, w.len);
-	rig_run();
-}
-
 TEST_WORKER(insert_id_is_learned)
 {
 	rig_start(NULL);
@@ -492,7 +488,7 @@ TEST_WORKER(insert_id_is_learned)
 	server_expect_query(r, "SELECT 1 FROM t");
 	server_row_for(r, c, ST_AUTOCOMMIT, 0);
 	cr_assert_eq(R.w.srv[0].nidle, 0);
-	answer_learn(s, "7");
+	server_learn(s, "7");
 	cr_assert_eq(R.w.srv[0].nidle, 1);
 	cr_assert_eq(client_sess(c)->insert_id, 7);
 	client_query(c, "INSERT INTO u VALUES (LAST_INSERT_ID())");
@@ -526,7 +522,7 @@ TEST_WORKER(statement_waits_for_the_insert_id)
 	rig_run();
 	cr_assert_eq(client_state(c), SESS_WAIT);
 	cr_assert(!server_has_connect(0));
-	answer_learn(s, "7");
+	server_learn(s, "7");
 	s2 = s;
 	server_expect_query(s2, "SET last_insert_id=7");
 	server_ok(s2);
@@ -547,7 +543,7 @@ TEST_WORKER(insert_id_is_not_missed_for_found_rows)
 	b = wrote(c, "UPDATE t SET a=1", NULL, 1, 0);
 	cr_assert_neq(a, b);
 	cr_assert_neq(client_sess(c)->learning, 0);
-	answer_learn(a, "7");
+	server_learn(a, "7");
 	cr_assert_eq(client_sess(c)->insert_id, 7);
 	rig_stop();
 }
@@ -555,33 +551,39 @@ TEST_WORKER(insert_id_is_not_missed_for_found_rows)
 /* Two inserts on two connections; the older answer comes last, or first: it must not win. */
 TEST_WORKER(insert_id_of_the_newest_insert)
 {
-	for (int order = 0; order < 2; order++) {
-		rig_start(NULL);
-		struct peer *c = client_login(CAPS_NEW), *a, *b, *r;
+	rig_start(NULL);
+	struct peer *c = client_login(CAPS_NEW), *a = wrote(c, "INSERT INTO t VALUES (1)", NULL, 1, 7), *r;
 
-		a = wrote(c, "INSERT INTO t VALUES (1)", NULL, 1, 7);
-		r = rig_read(c, "SELECT 1 FROM t", NULL, 1);
-		b = wrote(c, "INSERT INTO t VALUES (2)", NULL, 1, 8);
-		cr_assert_neq(a, b);
-		rig_read(c, "SELECT 1 FROM t", r, 1);
-		client_query(c, "INSERT INTO u VALUES (LAST_INSERT_ID())");
-		rig_run();
-		if (order == 0) {
-			answer_learn(a, "7");
-			peer_expect_silence(a);
-			answer_learn(b, "8");
-		} else {
-			answer_learn(b, "8");
-			answer_learn(a, "7");
-		}
-		struct peer *on = peer_has_packet(a) ? a : b;
-		server_expect_query(on, "SET last_insert_id=8");
-		server_ok(on);
-		server_expect_query(on, "INSERT INTO u VALUES (LAST_INSERT_ID())");
-		server_ok(on);
-		client_expect_ok(c);
-		rig_stop();
-	}
+	r = rig_read(c, "SELECT 1 FROM t", NULL, 1);
+	/* what it may leave alone has to be there, and is on its way */
+	client_query(c, "INSERT INTO t VALUES (2)");
+	server_learn(a, "7");
+	wrote_behind(c, "SET last_insert_id=7", "INSERT INTO t VALUES (2)", a, 1, 8);
+	rig_read(c, "SELECT 1 FROM t", r, 1);
+	client_query(c, "INSERT INTO u VALUES (LAST_INSERT_ID())");
+	server_learn(a, "8");
+	wrote_behind(c, "SET last_insert_id=8", "INSERT INTO u VALUES (LAST_INSERT_ID())", a, 1, 0);
+	rig_stop();
+}
+
+/* An INSERT with a value for the column tells it, and leaves LAST_INSERT_ID() alone: the connection must have the session's, also
+ * that of a session that has none. */
+TEST_WORKER(insert_id_that_is_not_one)
+{
+	rig_start(NULL);
+	struct peer *c = client_login(CAPS_NEW), *d = client_login(CAPS_NEW), *a, *r;
+
+	a = wrote(c, "INSERT INTO t VALUES (1)", NULL, 1, 7);
+	r = rig_read(c, "SELECT 1 FROM t", NULL, 1);
+	server_learn(a, "7");
+	client_query(d, "INSERT INTO t VALUES (20, 1)");
+	wrote_behind(d, "SET last_insert_id=0", "INSERT INTO t VALUES (20, 1)", a, 1, 20);
+	rig_read(d, "SELECT 1 FROM t", r, 1);
+	server_learn(a, "0");
+	cr_assert_eq(client_sess(d)->insert_id, 0);
+	cr_assert_eq(client_sess(c)->insert_id, 7);
+	wrote(d, "INSERT INTO t VALUES (21, 1)", a, 1, 21); /* it is known to be 0 now */
+	rig_stop();
 }
 
 /* Another session's settings are sent over the connection that was asked once: its answer is not an insert id. */
@@ -592,12 +594,16 @@ TEST_WORKER(other_answers_teach_no_insert_id)
 
 	a = wrote(c, "INSERT INTO t VALUES (1)", NULL, 1, 7);
 	r = rig_read(c, "SELECT 1 FROM t", NULL, 1);
-	answer_learn(a, "7");
+	server_learn(a, "7");
 	/* a is taken by another, so that the next insert of c is elsewhere */
 	client_query(d, "INSERT INTO x VALUES (1)");
+	server_expect_query(a, "SET last_insert_id=0");
+	server_ok(a);
 	server_expect_query(a, "INSERT INTO x VALUES (1)");
-	b = wrote(c, "INSERT INTO t VALUES (2)", NULL, 1, 9);
+	client_query(c, "INSERT INTO t VALUES (2)");
+	b = server_ready(0);
 	cr_assert_neq(a, b);
+	wrote_behind(c, "SET last_insert_id=7", "INSERT INTO t VALUES (2)", b, 1, 9);
 	server_ok(a);
 	client_expect_ok(d);
 	rig_read(c, "SELECT 1 FROM t", r, 1); /* b is being asked */
@@ -613,7 +619,7 @@ TEST_WORKER(other_answers_teach_no_insert_id)
 	server_expect_query(a, "INSERT INTO x VALUES (2)");
 	server_ok(a);
 	client_expect_ok(d);
-	answer_learn(b, "9");
+	server_learn(b, "9");
 	cr_assert_eq(client_sess(c)->insert_id, 9, "insert id %llu", (unsigned long long)client_sess(c)->insert_id);
 	rig_stop();
 }
@@ -666,7 +672,7 @@ TEST_WORKER(insert_id_goes_ahead_of_who_may_change_it)
 		struct peer *c = client_login(CAPS_NEW), *s = wrote(c, "INSERT INTO t VALUES (1)", NULL, 1, 7);
 
 		rig_read(c, "SELECT 1 FROM t", NULL, 1);
-		answer_learn(s, "7");
+		server_learn(s, "7");
 		if (i == 2)
 			rig_detail(0, leaves_state); /* a trigger may change it */
 		client_query(c, sql[i]);
@@ -696,7 +702,7 @@ TEST_WORKER(statement_killed_while_it_waits_for_the_insert_id)
 	client_query(k, kill);
 	client_expect_ok(k);
 	client_expect_err(c, 1317, "");
-	answer_learn(s, "7");
+	server_learn(s, "7");
 	peer_expect_silence(c);
 	peer_expect_silence(s);
 	cr_assert_eq(client_state(c), SESS_READY);

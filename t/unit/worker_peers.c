@@ -475,6 +475,24 @@ server_expect_reset(struct peer *s)
 	server_ok(s);
 }
 
+void
+server_learn(struct peer *s, const char *id)
+{
+	u8 buf[256];
+	struct wr w = wr_init(buf, sizeof buf);
+	struct rset rs;
+	struct slice v = {(const u8 *)id, strlen(id)};
+
+	server_expect_query(s, "SELECT LAST_INSERT_ID()");
+	rset_begin(&rs, &w, 1, CAPS_NEW, 0, ST_AUTOCOMMIT, 1);
+	rset_column_int(&rs, "LAST_INSERT_ID()");
+	rset_columns_end(&rs);
+	rset_row(&rs, &v, 1);
+	rset_end(&rs, 0);
+	peer_send(s, buf, w.len);
+	rig_run();
+}
+
 struct peer *
 rig_write_full(struct peer *c, const char *sql, struct peer *s, const struct pkt_ok *ok)
 {

@@ -115,6 +115,8 @@ void server_expect(struct peer *s, u8 com, const void *arg, size_t len);
 void server_expect_query(struct peer *s, const char *sql);
 void server_ok(struct peer *s);
 void server_ok_full(struct peer *s, const struct pkt_ok *ok);
+/* Expects to be asked for LAST_INSERT_ID() and answers with it. */
+void server_learn(struct peer *s, const char *id);
 void server_err(struct peer *s, u16 code, const char *text);
 void server_gone(struct peer *s); /* closes */
 /* COM_RESET_CONNECTION and the trackers, answered. */
