@@ -72,9 +72,10 @@ learn_end(struct bconn *b, bool known, u64 insert_id, u64 found)
 	if (s == NULL || s->learning != b->learn_no)
 		return;
 	s->learning = 0;
-	if (s->learning_id && (!known || insert_id != 0 || !s->insert_id_lost)) { /* what was lost is not found as 0 */
+	if (s->learning_id) {
 		s->insert_id = insert_id;
-		s->insert_id_lost = !known;
+		s->insert_id_lost = !known || (insert_id == 0 && s->insert_id_unsure); /* what was lost is not found as 0 */
+		s->insert_id_unsure = false;
 	}
 	if (s->learning_found && known) {
 		s->found_rows = found;

@@ -171,6 +171,7 @@ struct sess {
 	u32 learn_no;           /* the last such number */
 	bool learning_id, learning_found; /* which of its values are still of use */
 	bool insert_id_lost;    /* the connection that alone knew it is gone */
+	bool insert_id_unsure;  /* ... and a reply has told an id since, which LAST_INSERT_ID() may not have become */
 	bool parked;            /* the statement waits for learning */
 	bool held;              /* ... for a primary (sess_wait.c) */
 	bool replays;           /* ... replay_transactions */

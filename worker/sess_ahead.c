@@ -113,7 +113,7 @@ cmd_wants_insert_id(struct sess *s)
 	const u64 unseen = 1ull << PIN_ROUTINE | 1ull << PIN_TEXT_PS | 1ull << PIN_UNKNOWN | 1ull << PIN_LONG;
 	u32 flags = s->cmd.st.flags;
 
-	if ((s->insert_id_open && !s->insert_id_lost) || s->cmd.com == COM_STMT_PREPARE || (s->b != NULL && s->b->knows_id))
+	if (s->insert_id_open || s->cmd.com == COM_STMT_PREPARE || (s->b != NULL && s->b->knows_id))
 		return false;
 	/* who may leave another id, but need not, must find the session's there: it is asked for afterwards */
 	return (flags & (STMT_F_INSERT_ID | STMT_F_LEAVES_ID)) != 0 || (s->cmd.st.pins & unseen) != 0 || s->keeps_diag ||

@@ -204,7 +204,7 @@ sess_reset(struct sess *s)
 	s->insert_id = 0;
 	s->learning = 0;
 	s->learning_id = s->learning_found = false;
-	s->insert_id_lost = false;
+	s->insert_id_lost = s->insert_id_unsure = false;
 	s->row_count = -1;
 	s->found_rows = 0;
 	s->found_unsure = false;

@@ -367,6 +367,8 @@ on_ok(struct sess *s, struct bconn *b, struct out *o)
 		s->row_count = counts_last_row(&s->cmd) ? ROW_COUNT_UNSURE : (i64)ok.affected;
 		if (ok.insert_id != 0) {
 			s->insert_id_open = b->id_left = true;
+			s->insert_id_unsure |= s->insert_id_lost;
+			s->insert_id_lost = false;
 			s->learning_id = false; /* of an older one */
 		}
 	} else {

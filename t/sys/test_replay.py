@@ -506,13 +506,25 @@ def contended(c, i):
         st["unknown"].discard(n)
 
 
+def connect(i):
+    """A client that comes anew while there is no server for its database is told so (1053), and comes again."""
+    end = time.monotonic() + 30
+    while True:
+        try:
+            return m.conn()
+        except pymysql.err.OperationalError as e:
+            if e.args[0] != 1053 or time.monotonic() > end:
+                raise
+            time.sleep(0.02)
+
+
 def under_load(step):
     """kill -9 of the primary under many clients' transactions. What was acknowledged is there, in whole and once; no error is
     seen but for COMMITs under way."""
     global steps
     with Switch(semi=True) as s:
         steps = [{"n": 0, "unknown": set(), "done": set(), "lost": 0, "rng": random.Random(rng.random())} for _ in range(CLIENTS)]
-        load = Load(CLIENTS, lambda i: m.conn(), step).start()
+        load = Load(CLIENTS, connect, step).start()
         try:
             load.progress()
             load.mark()
@@ -553,11 +565,12 @@ def test_contention_under_load():
 
 
 def test_switchover_under_load():
-    """read_only on the old primary in the middle of transactions: what it refuses goes to the new one. No error at all."""
+    """read_only on the old primary in the middle of transactions: what it refuses goes to the new one. No error at all, but
+    where another took the AUTO_INCREMENT value of a client that just then was silent (doc/failover.md): it is told 1213."""
     global steps
     with Switch() as s:
         steps = [{"n": 0, "unknown": set(), "done": set(), "lost": 0} for _ in range(CLIENTS)]
-        load = Load(CLIENTS, lambda i: m.conn(), transfer).start()
+        load = Load(CLIENTS, connect, transfer).start()
         try:
             load.progress()
             load.mark()
@@ -570,7 +583,9 @@ def test_switchover_under_load():
         finally:
             errors = load.stop()
         note("longest stall %.2f s; replays %d" % (max(load.gap), m.counter("replays") - s.counts["replays"]))
-        eq(errors, [])
+        taken = [e for e in errors if "1213" in e[3] and "Duplicate entry" in e[3]]
+        eq([e for e in errors if e not in taken], [])
+        ok(len(taken) <= 2, "AUTO_INCREMENT values of %d clients were taken by others" % len(taken))
         ok(m.counter("replays") > s.counts["replays"], "nothing was run again")
         eq(s.new.one("SELECT SUM(v) FROM shop.acc"), 100 * ROWS)
         for i, st in enumerate(steps):
