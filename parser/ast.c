@@ -196,13 +196,12 @@ node_token(struct parse *p, enum ast_kind k)
 	return node_end(p, n);
 }
 
-bool
+void
 parse_down(struct parse *p)
 {
 	if (p->depth >= AST_DEPTH)
 		stop(p, AST_DEEP, "less nesting");
 	p->depth++;
-	return true;
 }
 
 /* ---- entry ---- */

@@ -22,6 +22,30 @@ if_exists(struct parse *p)
 	return true;
 }
 
+/* A statement that began at off, at TABLE, VIEW or INDEX: steps over that and IF [NOT] EXISTS. */
+static struct ast *
+statement(struct parse *p, enum ast_kind k, u32 off, u8 flags)
+{
+	struct ast *n = node_new(p, k);
+
+	n->off = off;
+	n->flags = flags;
+	parse_next(p);
+	if (if_exists(p))
+		n->flags |= AST_IF;
+	return n;
+}
+
+/* [WAIT n | NOWAIT] */
+static void
+wait_option(struct parse *p)
+{
+	if (skip_kw(p, KW_WAIT))
+		parse_next(p);
+	else
+		skip_kw(p, KW_NOWAIT);
+}
+
 /* ---- columns and keys ---- */
 
 /* Behind the type: attributes to the end of the definition. */
@@ -166,13 +190,8 @@ table_options(struct parse *p)
 static struct ast *
 create_table(struct parse *p, u32 off, u8 flags)
 {
-	struct ast *n = node_new(p, AST_CREATE_TABLE);
+	struct ast *n = statement(p, AST_CREATE_TABLE, off, flags);
 
-	n->off = off;
-	n->flags = flags;
-	parse_next(p);
-	if (if_exists(p))
-		n->flags |= AST_IF;
 	node_add(n, parse_table(p, false));
 	if (at_kw(p, KW_LIKE) || (at(p, '(') && ahead_kw(p, KW_LIKE))) {
 		bool inside = skip(p, '(');
@@ -197,13 +216,8 @@ create_table(struct parse *p, u32 off, u8 flags)
 static struct ast *
 create_view(struct parse *p, u32 off, u8 flags)
 {
-	struct ast *n = node_new(p, AST_CREATE_VIEW);
+	struct ast *n = statement(p, AST_CREATE_VIEW, off, flags);
 
-	n->off = off;
-	n->flags = flags;
-	parse_next(p);
-	if (if_exists(p))
-		n->flags |= AST_IF;
 	node_add(n, parse_table(p, false));
 	if (at(p, '('))
 		node_add(n, parse_columns(p));
@@ -218,13 +232,9 @@ create_view(struct parse *p, u32 off, u8 flags)
 static struct ast *
 index_statement(struct parse *p, u32 off, enum kw op)
 {
-	struct ast *n = node_new(p, AST_CREATE_INDEX);
+	struct ast *n = statement(p, AST_CREATE_INDEX, off, 0);
 
-	n->off = off;
 	n->op = op;
-	parse_next(p);
-	if (if_exists(p))
-		n->flags |= AST_IF;
 	node_add(n, at_kw(p, KW_PRIMARY) ? node_token(p, AST_NAME) : parse_name(p));
 	if (skip_kw(p, KW_USING))
 		parse_next(p); /* BTREE, HASH */
@@ -322,17 +332,10 @@ parse_alter(struct parse *p)
 	skip_kw(p, KW_IGNORE);
 	if (!at_kw(p, KW_TABLE))
 		return other_from(p, off);
-	struct ast *n = node_new(p, AST_ALTER_TABLE);
+	struct ast *n = statement(p, AST_ALTER_TABLE, off, 0);
 
-	n->off = off;
-	parse_next(p);
-	if (if_exists(p))
-		n->flags |= AST_IF;
 	node_add(n, parse_table(p, false));
-	if (skip_kw(p, KW_WAIT))
-		parse_next(p);
-	else
-		skip_kw(p, KW_NOWAIT);
+	wait_option(p);
 	while (!at_stmt_end(p)) {
 		node_add(n, alter_spec(p));
 		if (!skip(p, ','))
@@ -353,21 +356,14 @@ parse_drop(struct parse *p)
 		return index_statement(p, off, KW_DROP);
 	if (!at_kw(p, KW_TABLE) && !at_kw(p, KW_TABLES) && !at_kw(p, KW_VIEW) && !at_kw(p, KW_SEQUENCE))
 		return other_from(p, off);
-	struct ast *n = node_new(p, AST_DROP_TABLE);
+	enum kw op = at_kw(p, KW_TABLES) ? KW_TABLE : p->t.kw;
+	struct ast *n = statement(p, AST_DROP_TABLE, off, flags);
 
-	n->off = off;
-	n->flags = flags;
-	n->op = at_kw(p, KW_TABLES) ? KW_TABLE : p->t.kw;
-	parse_next(p);
-	if (if_exists(p))
-		n->flags |= AST_IF;
+	n->op = op;
 	tables(p, n);
 	if (!skip_kw(p, KW_RESTRICT))
 		skip_kw(p, KW_CASCADE);
-	if (skip_kw(p, KW_WAIT))
-		parse_next(p);
-	else
-		skip_kw(p, KW_NOWAIT);
+	wait_option(p);
 	return node_end(p, n);
 }
 
@@ -379,10 +375,7 @@ parse_truncate(struct parse *p)
 	parse_next(p);
 	skip_kw(p, KW_TABLE);
 	node_add(n, parse_table(p, false));
-	if (skip_kw(p, KW_WAIT))
-		parse_next(p);
-	else
-		skip_kw(p, KW_NOWAIT);
+	wait_option(p);
 	return node_end(p, n);
 }
 
@@ -394,18 +387,11 @@ parse_rename(struct parse *p)
 	parse_next(p);
 	if (!at_kw(p, KW_TABLE) && !at_kw(p, KW_TABLES))
 		return other_from(p, off);
-	struct ast *n = node_new(p, AST_RENAME_TABLE);
+	struct ast *n = statement(p, AST_RENAME_TABLE, off, 0);
 
-	n->off = off;
-	parse_next(p);
-	if (if_exists(p))
-		n->flags |= AST_IF;
 	do {
 		node_add(n, parse_table(p, false));
-		if (skip_kw(p, KW_WAIT))
-			parse_next(p);
-		else
-			skip_kw(p, KW_NOWAIT);
+		wait_option(p);
 		parse_want_kw(p, KW_TO, "TO");
 		node_add(n, parse_table(p, false));
 	} while (skip(p, ','));

@@ -187,11 +187,7 @@ delete_from(struct parse *p, struct ast *n)
 		node_end(p, from->first);
 	}
 	if (at_kw(p, KW_AS) || at_name(p)) {
-		struct ast *a = node_new(p, AST_ALIAS);
-
-		skip_kw(p, KW_AS);
-		node_add(a, parse_name(p));
-		node_add(from->first, node_end(p, a));
+		node_add(from->first, parse_alias(p));
 		node_end(p, from->first);
 	}
 	if (at_kw(p, KW_USE) || at_kw(p, KW_FORCE) || at_kw(p, KW_IGNORE)) {

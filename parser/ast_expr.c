@@ -311,9 +311,7 @@ is_fn(const struct ast *n, const struct parse *p, const char *lower)
 static bool
 at_modifier(struct parse *p, const struct ast *n)
 {
-	if ((at_kw(p, KW_LEADING) || at_kw(p, KW_TRAILING) || at_kw(p, KW_BOTH)) && is_fn(n, p, "trim"))
-		return true;
-	return false;
+	return (at_kw(p, KW_LEADING) || at_kw(p, KW_TRAILING) || at_kw(p, KW_BOTH)) && is_fn(n, p, "trim");
 }
 
 static void
@@ -522,8 +520,8 @@ parentheses(struct parse *p)
 
 /* ---- operands ---- */
 
-static struct ast *
-system_var(struct parse *p)
+struct ast *
+parse_system_var(struct parse *p)
 {
 	struct ast *n = node_token(p, AST_SYSTEM_VAR);
 
@@ -663,7 +661,7 @@ operand(struct parse *p)
 	case TOK_USER_VAR:
 		return user_var(p);
 	case TOK_SYSTEM_VAR:
-		return system_var(p);
+		return parse_system_var(p);
 	case TOK_OPERATOR:
 		if (p->l.text[p->t.off] == '\\') {
 			n = node_token(p, AST_LITERAL); /* \N */

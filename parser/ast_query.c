@@ -95,13 +95,13 @@ at_alias(const struct parse *p)
 	return at_kw(p, KW_AS) || (at_name(p) && !at_kw(p, KW_WINDOW));
 }
 
-static struct ast *
-alias(struct parse *p)
+struct ast *
+parse_alias(struct parse *p)
 {
 	struct ast *n = node_new(p, AST_ALIAS);
 
 	skip_kw(p, KW_AS);
-	node_add(n, at(p, TOK_STRING) ? node_token(p, AST_NAME) : parse_name(p));
+	node_add(n, parse_name(p));
 	return node_end(p, n);
 }
 
@@ -145,7 +145,7 @@ parse_table(struct parse *p, bool more)
 	if (at_kw(p, KW_FOR) && ahead_kw(p, KW_SYSTEM_TIME))
 		node_add(n, system_time(p));
 	if (at_alias(p))
-		node_add(n, alias(p));
+		node_add(n, parse_alias(p));
 	index_hints(p);
 	return node_end(p, n);
 }
@@ -162,7 +162,7 @@ json_table(struct parse *p)
 	parse_skip(p, ')', ')');
 	parse_want(p, ')', ")");
 	if (at_alias(p))
-		node_add(n, alias(p));
+		node_add(n, parse_alias(p));
 	return node_end(p, n);
 }
 
@@ -201,7 +201,7 @@ derived(struct parse *p, struct ast *n)
 	if (at_kw(p, KW_FOR) && ahead_kw(p, KW_SYSTEM_TIME))
 		node_add(n, system_time(p));
 	if (at_alias(p)) {
-		node_add(n, alias(p));
+		node_add(n, parse_alias(p));
 		if (at(p, '('))
 			node_add(n, parse_columns(p));
 	}

@@ -35,7 +35,7 @@ rest(struct parse *p, enum ast_kind k)
 static struct ast *
 assignment(struct parse *p)
 {
-	struct ast *n = node_new(p, AST_ASSIGN), *v;
+	struct ast *n = node_new(p, AST_ASSIGN);
 
 	if (at_kw(p, KW_GLOBAL) || at_kw(p, KW_SESSION) || at_kw(p, KW_LOCAL)) {
 		n->flags = at_kw(p, KW_GLOBAL) ? AST_GLOBAL : 0;
@@ -44,10 +44,7 @@ assignment(struct parse *p)
 	if (at(p, TOK_USER_VAR)) {
 		node_add(n, node_token(p, AST_USER_VAR));
 	} else if (at(p, TOK_SYSTEM_VAR)) {
-		v = node_token(p, AST_SYSTEM_VAR);
-		while (skip(p, '.'))
-			node_add(v, at_kw(p, KW_DEFAULT) ? node_token(p, AST_NAME) : parse_name(p));
-		node_add(n, node_end(p, v));
+		node_add(n, parse_system_var(p));
 	} else if (at_kw(p, KW_DEFAULT)) { /* a key cache called DEFAULT */
 		parse_next(p);
 		parse_want(p, '.', ".");
@@ -247,11 +244,7 @@ lock_tables(struct parse *p)
 		struct ast *t = parse_table(p, false);
 
 		if (at_kw(p, KW_AS) || at_name(p)) {
-			struct ast *a = node_new(p, AST_ALIAS);
-
-			skip_kw(p, KW_AS);
-			node_add(a, parse_name(p));
-			node_add(t, node_end(p, a));
+			node_add(t, parse_alias(p));
 			node_end(p, t);
 		}
 		node_add(n, t);

@@ -91,8 +91,8 @@ void node_add(struct ast *n, struct ast *child);
 struct ast *node_end(struct parse *p, struct ast *n);
 /* One token as a node. */
 struct ast *node_token(struct parse *p, enum ast_kind k);
-/* True: a level deeper, which the caller leaves again by parse_up. */
-bool parse_down(struct parse *p);
+/* A level deeper, which the caller leaves again by parse_up. */
+void parse_down(struct parse *p);
 static inline void
 parse_up(struct parse *p)
 {
@@ -103,6 +103,7 @@ parse_up(struct parse *p)
 struct ast *parse_expr(struct parse *p);
 struct ast *parse_name(struct parse *p);      /* one name */
 struct ast *parse_ref(struct parse *p);       /* name[.name[.name]] */
+struct ast *parse_system_var(struct parse *p); /* at TOK_SYSTEM_VAR */
 void parse_exprs(struct parse *p, struct ast *n); /* one or more, separated by commas */
 struct ast *parse_order_items(struct parse *p, enum ast_kind k); /* behind BY */
 struct ast *parse_window(struct parse *p);    /* behind the opening parenthesis, to the closing one */
@@ -116,6 +117,7 @@ struct ast *parse_query(struct parse *p);
 struct ast *parse_query_from(struct parse *p, struct ast *operand);
 struct ast *parse_items(struct parse *p);
 struct ast *parse_table(struct parse *p, bool alias); /* a table's name; with what may follow in FROM, if alias */
+struct ast *parse_alias(struct parse *p);     /* at AS or the name */
 struct ast *parse_from(struct parse *p);      /* behind FROM */
 struct ast *parse_clause(struct parse *p, enum ast_kind k); /* at its keyword: WHERE, HAVING, ON: an expression */
 struct ast *parse_partitions(struct parse *p);
