@@ -3,6 +3,7 @@ of them can be compared. What differs by its nature is masked here, with its rea
 import struct
 
 from mt_base import APP, eq
+from mt_mariadb import query
 from peer_wire import *
 
 ST_MORE, ST_CURSOR, ST_CHANGED = 0x0008, 0x0040, 0x4000
@@ -255,3 +256,20 @@ def alike(ports, steps, between=lambda: None, flavour="classic", user=None, db="
         between()
     for c in (direct, through):
         c.close()
+
+
+class Crowd:
+    """A Margay with few connections, and clients that use and change them between the steps of those that are compared."""
+
+    def __init__(self, server, margay, n=2):
+        self.ports, self.others = (server.port, margay.port), [margay.conn() for _ in range(n)]
+
+    def between(self):
+        for o in self.others:
+            query(o, "SET @@session.sql_mode = 'ANSI'")
+            query(o, "DO 1")
+            query(o, "SELECT COUNT(*) FROM t")
+
+    def wires(self, *steps, flavours=("classic", "new")):
+        for f in flavours:
+            alike(self.ports, steps, self.between, f)

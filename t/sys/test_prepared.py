@@ -11,24 +11,13 @@ from mt_wire import *
 
 
 def setup():
-    global db, m, others
+    global db, m, others, wires, between
     db = replication_set(1, options=["--log-bin-trust-function-creators=1"])
     db[0].sql("CREATE TABLE shop.t (id INT AUTO_INCREMENT PRIMARY KEY, v INT)", "INSERT INTO shop.t (v) VALUES (1), (2), (3)")
     db[1].catch_up()
     m = Margay(db, server={"pool_size": 2, "max_prepared": 20})
-    others = [m.conn(), m.conn()]
-
-
-def between():
-    for o in others:
-        query(o, "SET @@session.sql_mode = 'ANSI'")
-        query(o, "DO 1")
-        query(o, "SELECT COUNT(*) FROM t")
-
-
-def wires(*steps, flavours=("classic", "new")):
-    for f in flavours:
-        alike((db[0].port, m.port), steps, between, f)
+    crowd = Crowd(db[0], m)
+    others, wires, between = crowd.others, crowd.wires, crowd.between
 
 
 def prep(sql, key=0):
