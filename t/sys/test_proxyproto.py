@@ -1,5 +1,6 @@
 """The PROXY protocol: headers of proxies in front of Margay, compared with what a server makes of them, and HAProxy as a
 real sender."""
+import itertools
 import json
 import shutil
 import socket
@@ -64,9 +65,14 @@ def seen(m, c):
     return mine[0]
 
 
+asked = itertools.count()
+
+
 def at_server(c):
-    """As the server has it; nothing in the question makes the session keep its connection."""
-    return value(c, "SELECT host FROM information_schema.processlist WHERE info LIKE 'SELECT host FROM%'")
+    """As the server has it; nothing in the question makes the session keep its connection. Each question has a
+    number: a server shows the text of a statement for a moment after its reply, also to the next client's."""
+    return value(c, "SELECT host FROM information_schema.processlist WHERE info LIKE '%%FROM %% /* %d */'"
+                    " /* %d */" % ((next(asked),) * 2))
 
 
 def what_comes_of(fn, own):
