@@ -335,6 +335,9 @@ stmt_clears_diagnostics(const struct stmt *st)
 /* sess_ahead.c */
 /* May the statement look at LAST_INSERT_ID(), and the connection not have the session's? */
 bool cmd_wants_insert_id(struct sess *s);
+/* May the statement look at a LAST_INSERT_ID() that was lost with its connection? Told once: from then on the session has inserted
+ * nothing. */
+bool cmd_asks_lost_id(struct sess *s);
 bool cmd_may_tell_id(const struct sess *s);
 /* True: something was sent, the statement follows when it succeeded. own_connection: the session keeps it. */
 bool cmd_send_ahead(struct sess *s, struct bconn *b, bool own_connection);

@@ -32,6 +32,13 @@ ahead_reset(struct ahead *a, struct bconn *b)
 	const char *sql = bconn_setup_sql(b, true);
 
 	ahead_com(a, COM_QUERY, sql, strlen(sql), EXP_SETUP);
+	if (b->bp->collation == 0) {
+		/* a login that names no collation has the server's; a reset brings back the one that an earlier connection of the
+		 * server's thread had named (measured) */
+		static const char charset[] = "SET character_set_client=DEFAULT,character_set_results=DEFAULT,collation_connection=DEFAULT";
+
+		ahead_com(a, COM_QUERY, charset, sizeof charset - 1, EXP_SETUP);
+	}
 	STAT_ADD(b->w->stat->resets, 1);
 	bconn_settings_set(b, b->w->in.empty);
 	b->diag_left = false;
@@ -106,18 +113,34 @@ ahead_prepare(struct ahead *a, struct ps *ps, struct bconn *b)
 	a->sent = true;
 }
 
-/* May the statement look at LAST_INSERT_ID(), and the connection not have the session's? */
-bool
-cmd_wants_insert_id(struct sess *s)
+/* May the statement look at LAST_INSERT_ID()? */
+static bool
+asks_insert_id(struct sess *s)
 {
 	const u64 unseen = 1ull << PIN_ROUTINE | 1ull << PIN_TEXT_PS | 1ull << PIN_UNKNOWN | 1ull << PIN_LONG;
 	u32 flags = s->cmd.st.flags;
 
+	return (flags & STMT_F_INSERT_ID) != 0 || (s->cmd.st.pins & unseen) != 0 || ((flags & STMT_F_DML) != 0 && cmd_may_fire(s));
+}
+
+/* ... and the connection not have the session's? */
+bool
+cmd_wants_insert_id(struct sess *s)
+{
 	if (s->insert_id_open || s->cmd.com == COM_STMT_PREPARE || (s->b != NULL && s->b->knows_id))
 		return false;
 	/* who may leave another id, but need not, must find the session's there: it is asked for afterwards */
-	return (flags & (STMT_F_INSERT_ID | STMT_F_LEAVES_ID)) != 0 || (s->cmd.st.pins & unseen) != 0 || s->keeps_diag ||
-	    ((flags & STMT_F_DML) != 0 && cmd_may_fire(s));
+	return asks_insert_id(s) || (s->cmd.st.flags & STMT_F_LEAVES_ID) != 0 || s->keeps_diag;
+}
+
+bool
+cmd_asks_lost_id(struct sess *s)
+{
+	if (s->insert_id_lost ? !cmd_wants_insert_id(s) : !s->insert_id_unsure || s->cmd.com == COM_STMT_PREPARE || !asks_insert_id(s))
+		return false;
+	s->insert_id_lost = s->insert_id_unsure = false;
+	s->insert_id = 0;
+	return true;
 }
 
 /* May its reply tell an insert id that LAST_INSERT_ID() has not become? An INSERT tells the value that the statement itself

@@ -3,7 +3,8 @@
  * What 10.11 does (measured): a packet that is malformed, or names a character set that no client can have, changes
  * nothing. Else the session's state ends, whatever comes of the rest; the client is asked to prove who it is, by the new
  * account's method, always; if it fails, or may not have the database, it gets the error and goes on as who it was, in its
- * old database, with the server's own character set. After three such failures the command is unknown.
+ * old database, with the server's own character set. After three such failures the command is unknown, and still ends the
+ * session's state.
  */
 #include <stdlib.h>
 #include "base/str.h"
@@ -93,6 +94,10 @@ change_begin(struct sess *s, const u8 *body, size_t len)
 	struct istr *db = NULL;
 
 	if (s->failed_changes >= FAILED_MAX) {
+		charset_set(s, 0);
+		sess_reset(s);
+		s->user_gen = UINT64_MAX; /* other pools */
+		(void)sess_user(s);
 		cmd_fail(s, ERR_UNKNOWN_COM, "Unknown command");
 		return;
 	}

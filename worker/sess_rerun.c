@@ -201,9 +201,7 @@ rerun_done(struct sess *s, struct bconn *b)
 	}
 	if (r->nontrx)
 		replay_spoil(s, REPLAY_NONTRX); /* its tables are others here */
-	if (s->insert_id_lost && cmd_wants_insert_id(s)) {
-		s->insert_id_lost = false; /* told once, as in cmd_dispatch */
-		s->insert_id = 0;
+	if (cmd_asks_lost_id(s)) {
 		bconn_set_state(b, BCONN_LINKED);
 		cmd_fail(s, ERR_STATE_LOST, "LAST_INSERT_ID(), which the statement may ask for");
 		return;

@@ -50,6 +50,7 @@ def test_databases_in_wide_character_sets():
     for cs in ("ucs2", "utf16", "utf32"):
         name = "wide_" + cs
         db[0].sql("CREATE DATABASE %s CHARACTER SET %s" % (name, cs), "GRANT SELECT ON %s.* TO app@'%%'" % name)
+        db[1].catch_up()
         both("USE " + name, "SELECT DATABASE()", "USE shop", "SELECT DATABASE()", "USE " + name, "SELECT @@character_set_database")
 
 
@@ -397,6 +398,25 @@ def test_insert_id_behind_a_set_that_fails():
     for o in (other, m.conn()):
         query(o, "DO 1")
     eq(query(c, "SELECT LAST_INSERT_ID()"), ((46,),))
+
+
+def test_insert_id_that_was_lost():
+    """An INSERT with a value of its own is not LAST_INSERT_ID(): what that was went with its connection."""
+    for own in "900", "NULL":
+        c = m.conn()
+        query(c, "INSERT IGNORE INTO t (v) VALUES ('x')")  # kept for its warning
+        for p in db[0].processlist(APP[0]):
+            db[0].sql("KILL %d" % p["ID"])
+        wait_for(lambda: not db[0].processlist(APP[0]), 10, "the connections to go")
+        query(c, "BEGIN")
+        query(c, "INSERT INTO t (id, v) VALUES (%s, 2)" % own)
+        raises((1158,), value, c, "SELECT LAST_INSERT_ID()")
+        query(c, "ROLLBACK")
+        query(c, "INSERT INTO t (v) VALUES (1)")
+        ok(value(c, "SELECT LAST_INSERT_ID()") > 0, "an id")
+        c.close()
+    db[0].sql("DELETE FROM shop.t WHERE id > 3")
+    db[1].catch_up()
 
 
 def test_a_set_does_not_tie_the_session_to_a_replica():

@@ -91,5 +91,26 @@ def test_fixed_seed():
     play(FIXED, STEPS // 2, causal="session")
 
 
+@limit(240)
+def test_refused_changes():
+    """What is left of a session when COM_CHANGE_USER is refused, also when it is for having been refused too often."""
+    user = APP[0]
+    begin = [[0, "connect", "shop", 45, "classic", user]]
+    refused = [[0, "change_user", user, 0, "shop", 83]]
+    state = [[0, "query", s] for s in ("SET NAMES latin1", "SET @x = 1", "SET sql_mode = ''", "CREATE TEMPORARY TABLE tt (a INT)", "BEGIN",
+                                       "INSERT INTO p0 (v) VALUES (77)")]
+    ask = [[0, "query", s] for s in ("SELECT COUNT(*) FROM p0 WHERE v = 77", "SHOW WARNINGS", "SELECT 1 FROM tt", "SHOW WARNINGS",
+                                     "SELECT @@collation_connection, @@character_set_client, @@character_set_results, @x, @@sql_mode, DATABASE()")]
+    # threads of the server that another character set was named to, and no warnings of the statement before
+    crowd = [[c, "connect", "shop", 8, "classic", user] for c in (1, 2, 3)] * 3
+    scripts = [begin + state + refused + ask + [[0, "reset_connection"]] + ask,
+               begin + refused * 3 + state + [[0, "change_user", user, 1, "other", 33]] + ask + [[0, "reset_connection"]] + ask,
+               (begin + crowd + refused + [[0, "query", "SELECT COUNT(*) FROM p0"], [0, "query", "SHOW WARNINGS"]]) * 5]
+    for i, script in enumerate(scripts):
+        diff = world.run(script, causal="session")
+        ok(diff is None, "script %d, step %d: %s" % (i, diff.at, diff.text()) if diff else "")
+        eq(world.refused, [], i)
+
+
 if __name__ == '__main__':
     main()
