@@ -800,6 +800,18 @@ lost_outcome(const struct sess *s)
 	    cmd_may_have_committed(s) ? "whether the transaction was committed is not known" : "the transaction is rolled back";
 }
 
+/* A COMMIT was under way, and but for its transaction there was nothing on the connection: the transaction is over, committed or
+ * not, so that the session has lost nothing that it could go on with. */
+static bool
+lost_no_more_than_commit(const struct sess *s)
+{
+	const struct stmt *st = &s->cmd.st;
+	const u64 trx = 1ull << PIN_TRX | 1ull << PIN_NEXT_TRX | 1ull << PIN_DIAGNOSTICS;
+
+	return s->in_trx && (s->pins & ~trx) == 0 && cmd_runs(&s->cmd) && st->kind == STMT_COMMIT &&
+	    (st->flags & (STMT_F_CHAIN | STMT_F_RELEASE | STMT_F_MULTI)) == 0;
+}
+
 /* The linked connection is about to be closed under the session. */
 void
 sess_on_backend_lost(struct sess *s, struct bconn *b, const char *why)
@@ -835,8 +847,10 @@ sess_on_backend_lost(struct sess *s, struct bconn *b, const char *why)
 	}
 	STAT_ADD(s->w->stat->lost_with_state, had_state);
 	const char *outcome = lost_outcome(s);
+	bool goes_on = !had_state || (running && lost_no_more_than_commit(s));
 	cmd_lost_diagnostics(s);
 	s->in_trx = s->ro_trx = false;
+	s->status &= (u16)~ST_IN_TRANS;
 	sess_record_pin(s);
 	if (!running) {
 		/* nothing runs: without state the session does not even notice */
@@ -851,7 +865,7 @@ sess_on_backend_lost(struct sess *s, struct bconn *b, const char *why)
 		sess_close(s, why);
 		return;
 	}
-	if (had_state) {
+	if (!goes_on) {
 		sess_error_close(s, 1, ERR_STATE_LOST, "server %s: %s; %s", srv->name, why, outcome);
 		return;
 	}
