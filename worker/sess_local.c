@@ -135,7 +135,7 @@ local_kill_session(struct worker *w, u32 id, bool query_only, u32 by)
 		if (query_only)
 			cmd_fail(t, ERR_INTERRUPTED, "KILL QUERY while waiting for a connection");
 		else
-			sess_error_close(t, 1, ERR_KILLED, "KILL");
+			sess_error_close(t, t->cmd.login ? t->next_seq : (u8)(t->cmd.last_seq + 1), ERR_KILLED, "KILL");
 		return;
 	}
 	if (t->b != NULL && t->b->state == BCONN_BUSY) {

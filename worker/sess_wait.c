@@ -1,5 +1,5 @@
 /* worker/sess_wait.c: statements that wait while their cluster has no primary: who may wait, for how long, and what wakes them.
- * Only statements that have reached no server wait here, or that a server has refused before doing anything. Runs in a
+ * A login that names a database is one too: a server has to say whether its user may have it. Only statements that have reached no server wait here, or that a server has refused before doing anything. Runs in a
  * worker.
  *
  * Health rings every worker when a verdict changes; the tick looks too, for what this worker alone has seen (a server that
@@ -62,8 +62,8 @@ hold_statement(struct sess *s, const char **why_r)
 	u64 now = ev_now(&w->loop);
 
 	*why_r = "";
-	if (c == NULL || c->failover_timeout == 0 || c->failover_buffer == 0 || s->cmd.lost > LOST_MAX || s->cmd.login ||
-	    s->cmd.kill_sent || w->stopping)
+	if (c == NULL || c->failover_timeout == 0 || c->failover_buffer == 0 || s->cmd.lost > LOST_MAX || s->cmd.kill_sent ||
+	    w->stopping)
 		return false;
 	if (s->cmd.hold_until == 0) {
 		if (w->nheld >= c->failover_buffer) {
@@ -90,6 +90,8 @@ hold_statement(struct sess *s, const char **why_r)
 		sess_set_state(s, SESS_WAIT);
 	else
 		sess_renew(s);
+	if (s->cmd.login)
+		sess_record(s); /* so that its user may KILL it */
 	chan_ring(w->health_bell);
 	return true;
 }

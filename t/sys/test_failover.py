@@ -283,5 +283,41 @@ def test_a_held_statement_is_killed():
     wait_for(lambda: outcome(m.conn(), "UPDATE t SET v = 4 WHERE id = 1")[0][0] != "error", 20, "writes")
 
 
+def test_logins_wait():
+    """A login that names a database waits for a server as a statement does, and so does a change of the database; with a wrong
+    password it does not. One that names none needs no server."""
+    solo = MariaDB("solo")
+    accounts(solo)
+    p = Margay([solo], cluster={"failover_timeout": "60s"}, server={"connect_timeout": "1s"}, name="solo")
+    c, got = p.conn(database=None), []
+    solo.kill()
+
+    def in_background(*fns):
+        for fn in fns:
+            threading.Thread(target=lambda fn=fn: got.append(attempt(fn)), daemon=True).start()
+
+    def attempt(fn):
+        try:
+            return fn()
+        except pymysql.err.MySQLError as e:
+            return e
+
+    wait_for(lambda: p.server_states()["solo"]["state"] == "down", 20, "it to be seen as down")
+    in_background(*[lambda: value(p.conn(read_timeout=60 * SLOW, connect_timeout=60 * SLOW), "SELECT DATABASE()")] * 3,
+                  lambda: (c.select_db("other"), value(c, "SELECT DATABASE()"))[1])
+    wait_for(lambda: p.counter("clients_held") == 4, 20, "logins to be held")
+    raises(1045, p.conn, password="wrong")
+    p.conn(database=None).close()
+    solo.start()
+    wait_for(lambda: len(got) == 4, 60, "those who waited")
+    eq(sorted(map(str, got)), ["other", "shop", "shop", "shop"])
+    p.cluster["failover_timeout"] = "1s"
+    p.reload()
+    solo.kill()
+    wait_for(lambda: p.server_states()["solo"]["state"] == "down", 20, "it to be seen as down")
+    _, text = raises(1053, p.conn)
+    ok("failover_timeout" in text, text)
+
+
 if __name__ == '__main__':
     main()

@@ -506,25 +506,13 @@ def contended(c, i):
         st["unknown"].discard(n)
 
 
-def connect(i):
-    """A client that comes anew while there is no server for its database is told so (1053), and comes again."""
-    end = time.monotonic() + 30
-    while True:
-        try:
-            return m.conn()
-        except pymysql.err.OperationalError as e:
-            if e.args[0] != 1053 or time.monotonic() > end:
-                raise
-            time.sleep(0.02)
-
-
 def under_load(step):
     """kill -9 of the primary under many clients' transactions. What was acknowledged is there, in whole and once; no error is
     seen but for COMMITs under way."""
     global steps
     with Switch(semi=True) as s:
         steps = [{"n": 0, "unknown": set(), "done": set(), "lost": 0, "rng": random.Random(rng.random())} for _ in range(CLIENTS)]
-        load = Load(CLIENTS, connect, step).start()
+        load = Load(CLIENTS, lambda i: m.conn(), step).start()
         try:
             load.progress()
             load.mark()
@@ -570,7 +558,7 @@ def test_switchover_under_load():
     global steps
     with Switch() as s:
         steps = [{"n": 0, "unknown": set(), "done": set(), "lost": 0} for _ in range(CLIENTS)]
-        load = Load(CLIENTS, connect, transfer).start()
+        load = Load(CLIENTS, lambda i: m.conn(), transfer).start()
         try:
             load.progress()
             load.mark()

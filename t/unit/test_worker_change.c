@@ -212,6 +212,40 @@ TEST_WORKER(change_user_without_the_database)
 	rig_stop();
 }
 
+/* Without any server it waits for one, as a statement does, and is undone when that is in vain. */
+TEST_WORKER(change_user_waits_for_a_server)
+{
+	struct rig_conf conf = {.cluster = "failover_timeout = 10s"};
+	size_t len;
+
+	rig_start(&conf);
+	struct peer *c = client_login(CAPS_NEW), *s;
+	for (u32 in_vain = 0; in_vain < 2; in_vain++) {
+		rig_primary(-1);
+		rig_verdict(0, SRV_DOWN, SRV_ROLE_REPLICA, SRV_CAUSE_REFUSED);
+		rig_verdict(1, SRV_DOWN, SRV_ROLE_REPLICA, SRV_CAUSE_REFUSED);
+		change(c, "app", "secret", in_vain ? "else" : "shop");
+		peer_expect_silence(c);
+		cr_assert_eq(client_state(c), SESS_WAIT);
+		cr_assert_eq(rig_counter("clients_held"), 1);
+		if (in_vain)
+			break;
+		rig_verdict(0, SRV_UP, SRV_ROLE_PRIMARY, SRV_CAUSE_NONE);
+		rig_primary(0);
+		rig_pass(100);
+		s = server_ready(0);
+		answer_init_db(s, "shop");
+		expect_ok_3(c);
+	}
+	rig_pass(10200);
+	const u8 *p = peer_packet(c, &len);
+	cr_assert(p[3] == 3 && p[PKT_HDR] == 0xff);
+	cr_assert_eq(client_state(c), SESS_READY);
+	cr_assert_str_eq(client_sess(c)->db->text, "shop");
+	cr_assert_eq(rig_counter("clients_held"), 0);
+	rig_stop();
+}
+
 TEST_WORKER(change_user_limits_of_the_new_one)
 {
 	struct rig_conf conf = {.user = "max_connections = 1"};

@@ -340,6 +340,125 @@ TEST_WORKER(lost_transactions_say_what_is_known)
 	}
 }
 
+/* ---- logins that name a database ---- */
+
+static void
+all_down(void)
+{
+	rig_primary(-1);
+	rig_verdict(0, SRV_DOWN, SRV_ROLE_REPLICA, SRV_CAUSE_REFUSED);
+	rig_verdict(1, SRV_DOWN, SRV_ROLE_REPLICA, SRV_CAUSE_REFUSED);
+}
+
+static struct peer *
+log_in(const char *password)
+{
+	struct peer *c = client_connect();
+
+	client_respond(c, "app", password, "shop", CAPS_NEW, "mysql_native_password");
+	return c;
+}
+
+TEST_WORKER(login_waits_for_a_server)
+{
+	struct peer *first = start(NULL), *c, *s;
+
+	peer_close(first);
+	all_down();
+	c = log_in("secret");
+	expect_held(c, 1);
+	client_query(c, "SELECT 1 FROM t"); /* behind its login, as some drivers do */
+	rig_pass(9000); /* past login_timeout and queue_timeout, if they were shorter */
+	expect_held(c, 1);
+	rig_verdict(1, SRV_UP, SRV_ROLE_REPLICA, SRV_CAUSE_NONE); /* any will do */
+	rig_pass(100);
+	s = server_ready(1);
+	server_expect(s, COM_INIT_DB, "shop", 4);
+	server_ok_full(s, &(struct pkt_ok){.status = ST_AUTOCOMMIT | ST_SESSION_CHANGED, .state = {(const u8 *)"\1\5\4shop", 7}});
+	client_expect_ok(c);
+	cr_assert_str_eq(client_sess(c)->db->text, "shop");
+	server_expect_query(s, "SELECT 1 FROM t");
+	server_row_for(s, c, ST_AUTOCOMMIT, 0);
+	cr_assert_eq(rig_counter("clients_held"), 0);
+	peer_close(c);
+	rig_stop();
+}
+
+TEST_WORKER(login_waits_no_longer_than_failover_timeout)
+{
+	struct peer *first = start("failover_buffer = 1"), *c, *d;
+
+	peer_close(first);
+	all_down();
+	d = log_in("wrong");
+	client_expect_err(d, 1045, ""); /* who it is comes first */
+	peer_expect_closed(d);
+	c = log_in("secret");
+	expect_held(c, 1);
+	d = log_in("secret");
+	client_expect_err(d, 1053, "failover_buffer");
+	peer_expect_closed(d);
+	rig_pass(9800);
+	expect_held(c, 1);
+	rig_pass(400);
+	client_expect_err(c, 1053, "failover_timeout");
+	peer_expect_closed(c);
+	cr_assert_eq(rig_counter("clients_held"), 0);
+	c = log_in("secret");
+	expect_held(c, 1);
+	peer_close(c);
+	rig_run();
+	cr_assert_eq(rig_counter("clients_held"), 0);
+	rig_stop();
+}
+
+TEST_WORKER(login_that_waits_is_killed)
+{
+	for (u32 query_only = 0; query_only < 2; query_only++) {
+		struct peer *k = start(NULL), *c;
+		char sql[64];
+		size_t len;
+
+		all_down();
+		c = log_in("secret");
+		expect_held(c, 1);
+		snprintf(sql, sizeof sql, "KILL %s %u", query_only ? "QUERY" : "CONNECTION", c->id);
+		client_query(k, sql);
+		client_expect_ok(k);
+		const u8 *p = peer_packet(c, &len);
+		cr_assert(p[3] == 2 && p[PKT_HDR] == 0xff, "an error, sequence 2");
+		peer_expect_closed(c);
+		cr_assert_eq(rig_counter("clients_held"), 0);
+		rig_stop();
+	}
+}
+
+TEST_WORKER(login_told_at_once_when_it_is_off)
+{
+	rig_start(&(struct rig_conf){.cluster = "failover_timeout = 0"});
+	all_down();
+	struct peer *c = log_in("secret");
+	client_expect_err(c, 1053, "cluster main");
+	peer_expect_closed(c);
+	rig_stop();
+}
+
+TEST_WORKER(init_db_waits_for_a_server)
+{
+	struct peer *c = start(NULL), *s;
+
+	all_down();
+	client_com(c, COM_INIT_DB, "shop", 4);
+	expect_held(c, 1);
+	primary_is(0);
+	s = server_ready(0);
+	server_expect(s, COM_INIT_DB, "shop", 4);
+	server_ok(s);
+	client_expect_ok(c);
+	peer_close(c);
+	rig_stop();
+}
+
 /* ---- while it waits ---- */
 
 TEST_WORKER(kill_ends_a_wait)
