@@ -60,7 +60,7 @@ word_find(const u8 *p, size_t len, const u8 *end)
 	if (len == 0 || len > WORD_MAX)
 		return NULL;
 	for (h = word_hash(p, len); word_slots[h]; h = (h + 1) % WORD_SLOTS)
-		if (word_is(&words[word_slots[h] - 1], p, len, end))
-			return &words[word_slots[h] - 1];
+		if (word_is(&sql_words[word_slots[h] - 1], p, len, end))
+			return &sql_words[word_slots[h] - 1];
 	return NULL;
 }

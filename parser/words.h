@@ -1,5 +1,5 @@
 /* parser/words.h: the words of SQL: keywords and built-in functions, found by one hash of a few of
- * their letters. Constant data, made from tbl/keywords.def and tbl/functions.def. Any process.
+ * their letters. Constant data, made from tbl/keywords.def, tbl/functions.def and tbl/synonyms.def. Any process.
  */
 #ifndef MARGAY_PARSER_WORDS_H
 #define MARGAY_PARSER_WORDS_H
@@ -41,6 +41,21 @@ struct word {
 	u8 effect; /* enum fn_effect */
 	u16 kw;    /* enum kw; NO_KW: a function that is no keyword */
 };
+
+extern const struct word sql_words[];
+
+/* How digests write a word: in upper case, one spelling for those of tbl/synonyms.def. The whole of text may be copied. */
+struct word_shape {
+	char text[WORD_MAX + 1];
+	u8 len;
+};
+extern const struct word_shape word_shapes[];
+
+static inline const struct word_shape *
+word_shape(const struct word *w)
+{
+	return &word_shapes[w - sql_words];
+}
 
 /* The word written at p in any case of letters, or NULL. Bytes behind the word are looked at, but none at `end` or
  * behind it.
