@@ -517,6 +517,8 @@ own_command_err(struct bconn *b, enum expect e)
 		/* the database or a table of the statement is gone: the server's own words, as it would
 		 * have said them to the session */
 		cmd_fail(s, 0, "%.*s", (int)b->reply.pkt_len, (const char *)b->reply.pkt);
+	} else if (e == EXP_INSERT_ID) {
+		cmd_fail(s, ERR_STATE_LOST, "LAST_INSERT_ID(), which the statement may ask for");
 	} else {
 		cmd_fail(s, ERR_STATE_LOST, "server %s refused the session's settings: %s", b->srv->name, text);
 	}

@@ -136,9 +136,9 @@ cmd_wants_insert_id(struct sess *s)
 bool
 cmd_asks_lost_id(struct sess *s)
 {
-	if (s->insert_id_lost ? !cmd_wants_insert_id(s) : !s->insert_id_unsure || s->cmd.com == COM_STMT_PREPARE || !asks_insert_id(s))
+	if (!s->insert_id_lost || !cmd_wants_insert_id(s))
 		return false;
-	s->insert_id_lost = s->insert_id_unsure = false;
+	s->insert_id_lost = false;
 	s->insert_id = 0;
 	return true;
 }
@@ -202,6 +202,13 @@ cmd_send_ahead(struct sess *s, struct bconn *b, bool own_connection)
 		ahead_com(&a, COM_QUERY, sql, (size_t)n, EXP_INSERT_ID);
 		b->knows_id = !s->insert_id_lost;
 		b->id_left = id != 0;
+	}
+	if (unlikely(s->insert_id_unsure) && s->insert_id_open && s->cmd.com != COM_STMT_PREPARE && asks_insert_id(s)) {
+		/* 0, where it was 0 before: the INSERT had a value of its own, and what is asked for is lost */
+		static const char sql[] = "IF LAST_INSERT_ID()=0 THEN SIGNAL SQLSTATE '45000'; END IF";
+
+		ahead_com(&a, COM_QUERY, sql, sizeof sql - 1, EXP_INSERT_ID);
+		s->insert_id_unsure = false;
 	}
 	if (a.n == 0 && !a.sent)
 		return false;

@@ -665,7 +665,7 @@ cmd_dispatch(struct sess *s)
 			sess_set_state(s, SESS_WAIT);
 		return;
 	}
-	if (unlikely(s->insert_id_lost || s->insert_id_unsure) && cmd_asks_lost_id(s)) {
+	if (unlikely(s->insert_id_lost) && cmd_asks_lost_id(s)) {
 		cmd_fail(s, ERR_STATE_LOST, "LAST_INSERT_ID(), which the statement may ask for");
 		return;
 	}
