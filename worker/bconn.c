@@ -473,6 +473,7 @@ own_command_ok(struct bconn *b, enum expect e)
 	case EXP_INSERT_ID:
 	case EXP_PREPARE:
 	case EXP_REPLAY:
+	case EXP_ALIVE:
 	case EXP_CLIENT:
 		break;
 	}
@@ -488,6 +489,8 @@ own_command_err(struct bconn *b, enum expect e)
 		err.text = (struct slice){(const u8 *)"?", 1};
 	snprintf(text, sizeof text, "error %u: %.*s", err.code, (int)MIN(err.text.len, 240),
 	    (const char *)err.text.p);
+	if (e == EXP_ALIVE)
+		return; /* it was not idle, which is all there is to it */
 	if (e == EXP_KILL) {
 		if (err.code != 1094) /* unknown thread: it has ended by itself */
 			log_limited(LOG_WARN_, "server %s: KILL refused: %s", b->srv->name, text);
@@ -594,7 +597,8 @@ own_reply(struct bconn *b, u8 **p, u8 *end)
 static enum reply_kind
 own_reply_kind(enum expect e)
 {
-	return e == EXP_PREPARE ? REPLY_PREPARE : e == EXP_LEARN || e == EXP_WAIT ? REPLY_RESULT : REPLY_OK_ONLY;
+	return e == EXP_PREPARE ? REPLY_PREPARE : e == EXP_LEARN || e == EXP_WAIT ? REPLY_RESULT :
+	    e == EXP_ALIVE                                 ? REPLY_STRING : REPLY_OK_ONLY;
 }
 
 /* The reset that follows leaves the database as it is: it must be known. */

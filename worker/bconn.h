@@ -17,10 +17,11 @@ enum expect {
 	EXP_WAIT,    /* SELECT MASTER_GTID_WAIT(): the statement follows when it says 0 */
 	EXP_LEARN,   /* SELECT LAST_INSERT_ID(), and FOUND_ROWS() if it is wanted */
 	EXP_REPLAY,  /* a statement of a transaction that is run again (sess_rerun.c) */
+	EXP_ALIVE,   /* COM_STATISTICS, so that the server does not take a kept connection for idle */
 	EXP_KILL,    /* KILL on a control connection */
 	EXP_CLIENT,  /* the client's statement: passed on */
 };
-#define EXP_MAX 12 /* the longest sequence: reset, trackers, wait, db, set, prepare, db, set, insert id, statement */
+#define EXP_MAX 12 /* the longest sequence: reset, trackers, wait, db, set, prepare, db, set, insert id, statement; an EXP_ALIVE has no reset behind it */
 
 /* A statement prepared on this connection. */
 struct bps {
@@ -121,6 +122,7 @@ struct bconn {
 	bool kill_query;
 	struct bconn *kill_target;
 	u64 connect_started;
+	u64 rests_since;       /* kept for a session that is silent (sess_idle.c) */
 	u64 stmt_started;
 };
 

@@ -581,6 +581,7 @@ void
 bpool_give(struct bconn *b)
 {
 	AZ(b->sess);
+	b->set_unknown |= b->exp_n > 0; /* COM_STATISTICS is under way: nobody is served before its reply, and a reset waits for it */
 	if (b->status & ST_IN_TRANS && b->set_unknown)
 		b->status &= (u16)~ST_IN_TRANS; /* the reset rolls back */
 	if (must_close(b)) {

@@ -27,6 +27,13 @@ wheel_put(struct sess *s, u64 at_ns)
 	s->wheel_at = tick * WORKER_TICK_MS * MS_NS;
 }
 
+void
+sess_look_by(struct sess *s, u64 at)
+{
+	if (at < s->wheel_at)
+		wheel_put(s, at);
+}
+
 static u64
 state_timeout_ms(const struct sess *s)
 {
@@ -41,10 +48,11 @@ state_timeout_ms(const struct sess *s)
 		return m->login_timeout;
 	case SESS_READY:
 	case SESS_STREAM:
-	case SESS_INFILE:
-		if (s->in_trx && m->idle_transaction_timeout != 0)
-			return m->idle_transaction_timeout;
-		return m->idle_timeout;
+	case SESS_INFILE: {
+		u64 ms = s->in_trx && m->idle_transaction_timeout != 0 ? m->idle_transaction_timeout : m->idle_timeout;
+
+		return unlikely(s->wait_ms != 0) && s->state == SESS_READY ? idle_limit_ms(s, ms) : ms;
+	}
 	case SESS_WAIT:
 		return s->held ? hold_left_ms(s) : m->queue_timeout;
 	case SESS_BUSY:
@@ -68,8 +76,8 @@ sess_renew(struct sess *s)
 	s->since = ev_now(&s->w->loop);
 	__atomic_store_n(&s->w->srec[s->rec].since, s->since, __ATOMIC_RELAXED);
 	s->deadline = ms == 0 ? 0 : s->since + ms * MS_NS;
-	if (s->deadline != 0 && s->deadline < s->wheel_at)
-		wheel_put(s, s->deadline);
+	if (s->deadline != 0)
+		sess_look_by(s, s->deadline);
 }
 
 void
@@ -134,6 +142,10 @@ on_timeout(struct sess *s)
 	case SESS_READY:
 	case SESS_STREAM:
 		STAT_ADD(st->idle_timeouts, 1);
+		if (idle_is_own(s)) {
+			sess_close(s, "wait_timeout");
+			break;
+		}
 		sess_error_close(s, 0, ERR_IDLE_TIMEOUT, "%s",
 		    s->in_trx ? "idle_transaction_timeout" : "idle_timeout");
 		break;
@@ -217,6 +229,8 @@ sess_on_tick(struct worker *w)
 			/* looked at once a second at most while bytes wait, else at its deadline or much later */
 			wheel_put(s, s->conn.out.head != NULL ? now + 1000 * MS_NS :
 			    s->deadline != 0 ? MAX(s->deadline, now) : now + 40000 * MS_NS);
+			if (s->b != NULL)
+				idle_look(s, now);
 			if (s->state != SESS_CLOSING || s->conn.io.active)
 				check_write_timeout(s, now);
 			if (s->state < SESS_CLOSED && s->deadline != 0 && now >= s->deadline)

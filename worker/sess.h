@@ -88,6 +88,7 @@ struct cmd {
 	bool trace_row;        /* SHOW WARNINGS: the trace follows the server's rows */
 	bool hint_ignored;     /* the hint in its text could not be followed */
 	bool set_many;         /* SET with several assignments */
+	bool sets_wait;        /* SET that is not reported, perhaps of wait_timeout */
 	bool state_changed;    /* the server said so, and named no variable or database */
 	bool gtid_seen;
 	u16 err_code;          /* of the server's ERR packet, 0: none */
@@ -112,6 +113,7 @@ struct sess {
 	struct list held_node;   /* worker.held */
 	struct sess *hnext;
 	u64 since, deadline, wheel_at;
+	u64 wait_ms;            /* wait_timeout, if the client has set it; else 0 (sess_idle.c) */
 	u32 id;
 	u32 rec;                /* index of the shared record */
 	u32 kind, listen_tls;   /* of the listener: 4, 6, 1; struct cfg_listen */
@@ -177,6 +179,7 @@ struct sess {
 	bool replays;           /* ... replay_transactions */
 	bool hold_writes;       /* the cluster has failover_timeout: kept with the user's indices */
 	u64 looked;             /* when it last asked what may show threads of the server: SHOW, information_schema and the like */
+	bool wait_unsure;       /* ... it may have, in a form that servers do not report: to what is known to its connection alone */
 	bool own_trackers;      /* it has asked for the trackers' settings, or set them: the connection it keeps has its own */
 	bool keeps_diag;        /* asks for ROW_COUNT() and the like: keep the connection after each statement */
 	i64 row_count;          /* ROW_COUNT(); ROW_COUNT_UNSURE: known to the server alone */
@@ -245,8 +248,24 @@ void sess_resume(struct sess *s);
 void sess_run_resumed(struct worker *w);
 void sess_cmd_clear(struct sess *s);
 void sess_backpressure(struct sess *s);
+void sess_look_by(struct sess *s, u64 at); /* the tick looks at the session no later than at this time */
 void sess_watch_writes(struct sess *s); /* bytes wait for the client: look at them once a second */
 const struct cfg_user *sess_user(struct sess *s);
+
+/* sess_idle.c */
+/* The client has set wait_timeout: its value as the server reports it; in a form that is not reported; and no more. */
+void idle_set(struct sess *s, struct slice value);
+void idle_set_unseen(struct sess *s);
+void idle_reset(struct sess *s);
+/* Milliseconds that the client may be silent, of which Margay's options allow `limit`. 0: no limit. */
+u64 idle_limit_ms(const struct sess *s, u64 limit);
+/* It was silent for as long as it said itself, and is closed as a server does: without a word. */
+bool idle_is_own(const struct sess *s);
+/* A statement has ended, and the session keeps its connection, which must not look idle to the server. */
+void idle_kept(struct sess *s);
+void idle_look(struct sess *s, u64 now); /* the tick, for a session that has a connection */
+/* The connection that the silent session kept was closed by the server: by a wait_timeout, for all that is known? */
+bool idle_ended_by_server(const struct sess *s);
 
 /* sess_login.c */
 void login_greet(struct sess *s);

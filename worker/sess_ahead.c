@@ -210,7 +210,7 @@ cmd_send_ahead(struct sess *s, struct bconn *b, bool own_connection)
 		ahead_com(&a, COM_QUERY, sql, sizeof sql - 1, EXP_INSERT_ID);
 		s->insert_id_unsure = false;
 	}
-	if (a.n == 0 && !a.sent)
+	if (a.n == 0 && !a.sent && likely(b->exp_n == 0)) /* else: COM_STATISTICS of sess_idle.c is under way */
 		return false;
 	if (!cmd_save(s))
 		return true;

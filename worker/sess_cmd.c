@@ -854,7 +854,9 @@ sess_on_backend_lost(struct sess *s, struct bconn *b, const char *why)
 	sess_record_pin(s);
 	if (!running) {
 		/* nothing runs: without state the session does not even notice */
-		if (had_state)
+		if (had_state && idle_ended_by_server(s))
+			sess_close(s, "its server closed the connection, by its wait_timeout as it seems");
+		else if (had_state)
 			sess_error_close(s, s->parked ? (u8)(s->cmd.last_seq + 1) : 0, ERR_STATE_LOST, "server %s: %s", srv->name, why);
 		else if (s->parked)
 			sess_resume(s); /* its statement was not sent yet: it goes elsewhere */

@@ -97,6 +97,17 @@ keep_info(struct sess *s, const u8 *text, size_t len)
 	seq_write_end(&r->seq);
 }
 
+static bool
+has_word(const u8 *p, size_t len, const char *word)
+{
+	size_t n = strlen(word);
+
+	for (size_t i = 0; i + n <= len; i++)
+		if (slice_ieq(p + i, n, word))
+			return true;
+	return false;
+}
+
 static void
 classify(struct sess *s, const u8 *text, size_t len, u32 extra)
 {
@@ -122,8 +133,10 @@ classify(struct sess *s, const u8 *text, size_t len, u32 extra)
 	if (extra & LEX_TRUNCATED)
 		c->st.pins |= 1u << PIN_LONG;
 	if (c->st.kind == STMT_SET &&
-	    set_untracked((const char *)text, len, &c->set_many))
+	    set_untracked((const char *)text, len, &c->set_many)) {
 		c->st.pins |= 1u << PIN_SYSVAR;
+		c->sets_wait = has_word(text, len, "wait_timeout");
+	}
 	/* it goes on with the values that it had before it changed the global ones */
 	if (c->st.flags & STMT_F_TRACKER || (c->st.kind == STMT_SET && c->st.flags & STMT_F_DEFAULTS))
 		c->st.pins |= 1u << PIN_SYSVAR;
@@ -135,12 +148,9 @@ cmd_has_word(const struct sess *s, const char *word)
 {
 	const struct ps *ps = s->cmd.ps;
 	const u8 *p = ps != NULL ? (const u8 *)ps->text->text : s->cmd.p + PKT_HDR;
-	size_t len = ps != NULL ? ps->text->len : s->cmd.len - PKT_HDR, n = strlen(word);
+	size_t len = ps != NULL ? ps->text->len : s->cmd.len - PKT_HDR;
 
-	for (size_t i = 0; i + n <= len; i++)
-		if (slice_ieq(p + i, n, word))
-			return true;
-	return false;
+	return has_word(p, len, word);
 }
 
 static void
@@ -195,6 +205,7 @@ sess_reset(struct sess *s)
 	settings_put(&s->w->in, s->set);
 	s->set = settings_ref(s->w->in.empty);
 	s->defaults = s->w->defaults;
+	idle_reset(s);
 	s->own_trackers = false;
 	s->pins = 0;
 	s->in_trx = s->ro_trx = false;
@@ -726,6 +737,8 @@ pins_of_state(struct sess *s, bool err)
 	if (c->state_changed && pins == 0 && c->st.kind != STMT_SET && c->st.kind != STMT_USE)
 		pins |= 1u << PIN_STATE_CHANGE;
 	s->pins |= pins;
+	if (unlikely(c->sets_wait))
+		idle_set_unseen(s);
 	/* from XA START until it is committed or rolled back, prepared or not, the flags tell of a transaction (measured) */
 	if (c->st.kind == STMT_XA && !err && !s->in_trx && (c->st.flags & STMT_F_MULTI) == 0)
 		s->pins &= ~(1ull << PIN_XA);
@@ -816,6 +829,7 @@ cmd_finished(struct sess *s)
 	sess_cmd_clear(s);
 	if (s->pins != 0) {
 		sess_record_pin(s);
+		idle_kept(s);
 	} else {
 		sess_record_pin(s);
 		bconn_unlink(b);

@@ -144,6 +144,8 @@ track_sysvar(struct sess *s, struct bconn *b, const struct track_item *it, bool 
 		s->pins |= 1u << PIN_SYSVAR;
 		return;
 	}
+	if (unlikely(slice_ieq(it->name.p, it->name.len, "wait_timeout")))
+		idle_set(s, it->value);
 	if (s->cmd.st.pins & 1u << PIN_UNKNOWN)
 		return; /* SET STATEMENT reports values that hold for it alone; the session is kept anyway */
 	set_setting(s, b, it->name, &it->value);

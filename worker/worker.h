@@ -52,6 +52,7 @@ struct wserver {
 	u64 last_grow, last_ring;
 	struct gtid_pos gtid;
 	bool gives_gtid;      /* it has reported one */
+	u64 alive_ns, alive_until; /* time after which a kept connection is used (sess_idle.c); when it is looked up anew */
 	u64 no_wait_until;    /* no read waits there for a position: it was in vain */
 	/* options of the generation in force */
 	u64 pool_size, pool_grow_ns, pool_idle_ns, pool_age_ns, max_prepared, connect_ns, max_connections;

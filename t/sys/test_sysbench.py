@@ -1,6 +1,5 @@
 """sysbench while the primary is killed with -9 and a replica is promoted by the test, replay_transactions on: what it sees of
 that. The only error that cannot be kept from it is that of a COMMIT, or of a write in autocommit mode, whose reply was lost."""
-import threading
 from margaytest import *
 
 THREADS = 8
