@@ -761,14 +761,14 @@ is_harmless(const struct sess *s)
 static bool
 may_run_again(struct sess *s, struct bconn *b, bool *unsent_r)
 {
-	bool again = s->hold_writes && s->cmd.retries < CMD_RETRIES && !s->cmd.timed_out && !s->cmd.kill_sent;
+	bool again = s->cmd.retries < CMD_RETRIES && !s->cmd.timed_out && !s->cmd.kill_sent;
 
 	*unsent_r = again && !s->cmd.sent && s->cmd.p != NULL;
 	if (s->cmd.sent_any)
 		return false;
 	if (*unsent_r)
 		return true;
-	return (s->cmd.read || (again && is_harmless(s))) && (s->cmd.buf != NULL || b->req_len > 0);
+	return (s->cmd.read || (again && s->hold_writes && is_harmless(s))) && (s->cmd.buf != NULL || b->req_len > 0);
 }
 
 void

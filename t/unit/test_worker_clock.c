@@ -244,7 +244,7 @@ TEST_WORKER(connect_timeout)
 			bytes_free(&ok);
 		}
 		rig_pass(1200);
-		client_expect_err(c, 1429, "connect_timeout");
+		client_expect_err(c, 1053, "connect_timeout");
 		rig_stop();
 	}
 }
