@@ -288,6 +288,24 @@ rset_row(struct rset *rs, const struct slice *values, size_t n)
 }
 
 void
+rset_row_int(struct rset *rs, i64 v, bool binary)
+{
+	char text[24];
+	size_t at;
+
+	if (!binary) {
+		snprintf(text, sizeof text, "%lld", (long long)v);
+		rset_row(rs, &(struct slice){(const u8 *)text, strlen(text)}, 1);
+		return;
+	}
+	at = wr_pkt_begin(rs->w);
+	wr_u8(rs->w, 0);
+	wr_u8(rs->w, 0); /* no NULL */
+	wr_u64(rs->w, (u64)v);
+	wr_pkt_end(rs->w, at, rs->seq++);
+}
+
+void
 rset_end(struct rset *rs, u16 warnings)
 {
 	struct pkt_ok ok = {.status = rs->status, .warnings = warnings};

@@ -87,6 +87,8 @@ void rset_column_int(struct rset *rs, const char *name);
 void rset_columns_end(struct rset *rs);
 /* p == NULL: SQL NULL; an empty string has p != NULL and len 0. */
 void rset_row(struct rset *rs, const struct slice *values, size_t n);
+/* A row of one rset_column_int, as text or, of a prepared statement, binary. */
+void rset_row_int(struct rset *rs, i64 v, bool binary);
 void rset_end(struct rset *rs, u16 warnings);
 
 struct pkt_prepare_ok {

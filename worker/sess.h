@@ -122,7 +122,8 @@ struct sess {
 	bool proxy_may;         /* nothing was read yet, and a PROXY header may come */
 	bool addr_later;        /* max_clients_per_address is looked at when it is known who it is */
 	u8 addr[16];
-	char addr_text[56];
+	char addr_text[56];     /* SESS_ADDR_UNIX, or address and port */
+#define SESS_ADDR_UNIX "unix"
 	u8 scramble[20];
 	u8 next_seq;            /* of our next packet during login */
 	u8 collation;

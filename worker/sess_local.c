@@ -56,15 +56,18 @@ process_row(struct rset *rs, const struct shm_session *r, u64 now, bool full, bo
 	    runs ? com_word(r->command) : "Sleep";
 	size_t info = strnlen(r->info, sizeof r->info);
 
+	while (info > 0 && (r->info[info - 1] == ';' || (u8)r->info[info - 1] <= ' '))
+		info--; /* as servers cut a statement before they show it */
+
 	snprintf(id, sizeof id, "%u", r->other_id != 0 ? r->other_id : r->id);
 	snprintf(secs, sizeof secs, "%llu", (unsigned long long)(now > r->since ? (now - r->since) / 1000000000u : 0));
 	v[0] = text_slice(id);
 	v[1] = text_slice(r->user[0] != '\0' ? r->user : "unauthenticated user");
-	v[2] = text_slice(r->addr);
+	v[2] = text_slice(strcmp(r->addr, SESS_ADDR_UNIX) == 0 ? "localhost" : r->addr);
 	v[3] = r->db[0] != '\0' ? text_slice(r->db) : (struct slice){NULL, 0};
 	v[4] = text_slice(command);
 	v[5] = text_slice(secs);
-	v[6] = text_slice(state_text(r));
+	v[6] = text_slice(self ? "starting" : state_text(r)); /* what 10.11 says of the statement itself */
 	v[7] = runs && info > 0 ? (struct slice){(const u8 *)r->info, full ? info : MIN(info, 100)} : (struct slice){NULL, 0};
 	v[8] = text_slice("0.000");
 	rset_row(rs, v, 9);
@@ -298,10 +301,10 @@ local_kill(struct sess *s, u64 asked, u32 flags)
 /* ---- ROW_COUNT() and FOUND_ROWS() by themselves ---- */
 
 static bool
-is_call(const struct sess *s, const char *fn)
+is_call(struct slice text, const char *fn)
 {
-	const u8 *t = s->cmd.p + PKT_HDR + 1;
-	size_t len = s->cmd.len - PKT_HDR - 1, n = strlen(fn);
+	const u8 *t = text.p;
+	size_t len = text.len, n = strlen(fn);
 
 	while (len > 0 && (t[len - 1] == ' ' || t[len - 1] == ';' || t[len - 1] == '\n'))
 		len--;
@@ -311,26 +314,30 @@ is_call(const struct sess *s, const char *fn)
 bool
 local_row_count(struct sess *s)
 {
+	bool prepared = s->cmd.com == COM_STMT_EXECUTE && s->cmd.ps != NULL;
+	struct slice text = {s->cmd.p + PKT_HDR + 1, s->cmd.len - PKT_HDR - 1};
 	u8 buf[512];
-	char v[24], name[20];
+	char name[20];
 	struct wr wr = wr_init(buf, sizeof buf);
 	struct rset rs;
 	const char *fn;
+	i64 n;
 
-	if (s->cmd.com != COM_QUERY)
+	if (s->cmd.com != COM_QUERY && !prepared)
 		return false;
-	if (s->row_count != ROW_COUNT_UNSURE && is_call(s, fn = "row_count()"))
-		snprintf(v, sizeof v, "%lld", (long long)s->row_count);
-	else if (!s->found_unsure && is_call(s, fn = "found_rows()"))
-		snprintf(v, sizeof v, "%llu", (unsigned long long)s->found_rows);
+	if (prepared)
+		text = (struct slice){(const u8 *)s->cmd.ps->text->text, s->cmd.ps->text->len};
+	if (s->row_count != ROW_COUNT_UNSURE && is_call(text, fn = "row_count()"))
+		n = s->row_count;
+	else if (!s->found_unsure && is_call(text, fn = "found_rows()"))
+		n = (i64)s->found_rows;
 	else
 		return false;
-	str_copy_slice(name, sizeof name, s->cmd.p + PKT_HDR + 8, strlen(fn));
-	struct slice row = text_slice(v);
+	str_copy_slice(name, sizeof name, text.p + 7, strlen(fn));
 	rset_begin(&rs, &wr, 1, s->caps, s->mcaps, s->status, 1);
 	rset_column_int(&rs, name);
 	rset_columns_end(&rs);
-	rset_row(&rs, &row, 1);
+	rset_row_int(&rs, n, prepared);
 	rset_end(&rs, 0);
 	s->row_count = -1;
 	s->found_rows = 1;

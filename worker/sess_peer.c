@@ -27,7 +27,7 @@ peer_set(struct sess *s, u8 family, const u8 *addr, u32 port)
 	}
 	s->addr_family = family;
 	if (family == 1) {
-		str_copy(s->addr_text, sizeof s->addr_text, "unix");
+		str_copy(s->addr_text, sizeof s->addr_text, SESS_ADDR_UNIX);
 		return;
 	}
 	memcpy(s->addr, addr, family == 4 ? 4 : 16);

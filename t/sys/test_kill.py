@@ -265,6 +265,10 @@ def test_show_processlist():
         eq([d[0] for d in cur.description][:8], ["Id", "User", "Host", "db", "Command", "Time", "State", "Info"])
     query(boss, "KILL QUERY %d" % a.thread_id())
     r.outcome()
+    near, server = m.conn(unix=True), db[0].conn(*APP, database="shop", unix_socket=db[0].socket)
+    for text in ("SHOW PROCESSLIST", "SHOW FULL PROCESSLIST;", "SHOW PROCESSLIST ; \n"):
+        of = [[r[1:5] + r[6:8] for r in query(c, text) if r[0] == c.thread_id()] for c in (near, server)]
+        eq(*of, "the asking session over a Unix socket: %r" % text)
 
 
 if __name__ == '__main__':

@@ -42,6 +42,14 @@ def test_pain_1_state_of_binary_statements():
     c.close()
 
 
+def test_pain_1_counts_of_the_statement_before():
+    """FOUND_ROWS() and ROW_COUNT() by themselves, prepared, are known also when the connection has gone to others."""
+    for fn in ("FOUND_ROWS()", "row_count()"):
+        ask = [run_(key="ask")] * 2
+        # a server begins with what the thread had before
+        wires("SELECT 1", prep("SELECT %s" % fn, "ask"), *ask, "SELECT v FROM t", *ask, "UPDATE t SET v = v + 1", *ask, "UPDATE t SET v = v - 1", prep("SELECT id FROM t"), run_(), *ask)
+
+
 def test_pain_1_locks_of_binary_statements():
     a, b = [WireClient("127.0.0.1", m.port, *APP, "shop") for _ in range(2)]
     for c in (a, b):
