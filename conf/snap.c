@@ -441,7 +441,8 @@ caps_set(struct snap *s, struct cfg_root *r)
 					    .max_workers = (u32)v[MARGAY_max_workers].num,
 					    .max_users = (u32)v[MARGAY_max_users].num,
 					    .max_sessions = sessions_room(clients->num),
-					    .max_cells = (u32)v[MARGAY_max_server_connections].num};
+					    .max_cells = (u32)v[MARGAY_max_server_connections].num,
+					    .max_digests = (u32)v[MARGAY_max_digests].num};
 		AN(check_workers(v[MARGAY_workers].text, &n));
 		r->margay.nworkers =
 		    (u32)MIN(n != 0 ? n : MAX(s->a->cpus, 1u), v[MARGAY_max_workers].num);

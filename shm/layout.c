@@ -55,6 +55,11 @@ const struct shm_field shm_fields[] = {
     LAYOUT_addrcount(D)
 #undef REC
 #undef REC_T
+#define REC   "digest"
+#define REC_T struct shm_digest
+    LAYOUT_digest(D)
+#undef REC
+#undef REC_T
 #define REC   "pool"
 #define REC_T struct shm_pool
     LAYOUT_pool(D)

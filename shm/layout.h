@@ -11,6 +11,7 @@
 #define SHM_DECL_IF_0(t, f)    t f;
 #define SHM_DECL_IF_8(t, f)    t f[8];
 #define SHM_DECL_IF_16(t, f)   t f[16];
+#define SHM_DECL_IF_32(t, f)   t f[32];
 #define SHM_DECL_IF_48(t, f)   t f[48];
 #define SHM_DECL_IF_56(t, f)   t f[56];
 #define SHM_DECL_IF_64(t, f)   t f[64];
@@ -18,6 +19,7 @@
 #define SHM_DECL_IF_192(t, f)  t f[192];
 #define SHM_DECL_IF_256(t, f)  t f[256];
 #define SHM_DECL_IF_448(t, f)  t f[448];
+#define SHM_DECL_IF_1024(t, f) t f[1024];
 
 #define SHM_STRUCT(rec)                                                                            \
 	struct shm_##rec {                                                                         \
@@ -35,6 +37,7 @@ SHM_STRUCT(cluhealth);
 SHM_STRUCT(session);
 SHM_STRUCT(usergtid);
 SHM_STRUCT(addrcount);
+SHM_STRUCT(digest);
 SHM_STRUCT(pool);
 SHM_STRUCT(poolsrv);
 SHM_STRUCT(poolcell);
@@ -113,11 +116,13 @@ struct shm_seg_health {
 struct shm_seg_worker {
 	struct shm_header h;
 	u32 max_servers, max_users, max_sessions, max_addrs;
+	u32 max_digests, pad; /* a power of two, or 0 */
 	char panic[SHM_PANIC_SIZE];
 	struct shm_wstat stat;
 	struct shm_hist hist[SHM_HISTS];
 	/* struct shm_sstat servers[max_servers]; u64 users[max_users] (clients of each, atomic);
-	 * struct shm_usergtid gtids[max_users]; struct shm_session sessions[max_sessions]; struct shm_addrcount addrs[max_addrs]; */
+	 * struct shm_usergtid gtids[max_users]; struct shm_session sessions[max_sessions]; struct shm_addrcount addrs[max_addrs];
+	 * u64 digest_keys[max_digests]; struct shm_digest digests[max_digests]; */
 	u8 rest[];
 };
 struct shm_seg_pool {
@@ -133,6 +138,9 @@ struct shm_seg_auth {
 	/* struct shm_autent entries[entries]; */
 	u8 rest[];
 };
+
+#define SHM_DIGEST_WAYS  8u /* places that a digest may stand in: their keys are one line of the cache */
+#define SHM_DIGESTS_MOST 65536u
 
 /* One field of a record, for tools that print what they do not know by name. */
 struct shm_field {

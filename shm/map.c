@@ -66,7 +66,32 @@ worker_addrs_off(u32 servers, u32 users, u32 sessions)
 static size_t
 worker_end(u32 servers, u32 users, u32 sessions, u32 addrs)
 {
-	return worker_addrs_off(servers, users, sessions) + addrs * sizeof(struct shm_addrcount);
+	return LINE_UP(worker_addrs_off(servers, users, sessions) + addrs * sizeof(struct shm_addrcount));
+}
+
+static size_t
+worker_digests_off(size_t end, u32 digests)
+{
+	return LINE_UP(end + digests * sizeof(u64));
+}
+
+/* All that a worker's segment has room for. */
+static size_t
+worker_room(const struct shm_seg_worker *s)
+{
+	return worker_digests_off(worker_end(s->max_servers, s->max_users, s->max_sessions, s->max_addrs), s->max_digests) +
+	    s->max_digests * sizeof(struct shm_digest);
+}
+
+/* Sets of SHM_DIGEST_WAYS are found by some bits of the key. */
+static u32
+digests_room(u32 asked)
+{
+	u32 n = asked == 0 ? 0 : SHM_DIGEST_WAYS;
+
+	while (n < asked)
+		n *= 2;
+	return n;
 }
 
 static size_t
@@ -96,8 +121,10 @@ shm_size_health(const struct shm_caps *c)
 size_t
 shm_size_worker(const struct shm_caps *c)
 {
-	return worker_end(
-	    c->max_servers, c->max_users, c->max_sessions, table_room(c->max_sessions));
+	struct shm_seg_worker s = {.max_servers = c->max_servers, .max_users = c->max_users, .max_sessions = c->max_sessions,
+	    .max_addrs = table_room(c->max_sessions), .max_digests = digests_room(c->max_digests)};
+
+	return worker_room(&s);
 }
 
 size_t
@@ -207,8 +234,8 @@ arrays_fit(const void *p, size_t size, u64 magic)
 	if (magic == SHM_MAGIC_WORKER) {
 		const struct shm_seg_worker *s = p;
 
-		return size >= sizeof *s &&
-		    size >= worker_end(s->max_servers, s->max_users, s->max_sessions, s->max_addrs);
+		return size >= sizeof *s && s->max_digests <= SHM_DIGESTS_MOST && s->max_digests % SHM_DIGEST_WAYS == 0 &&
+		    size >= worker_room(s);
 	}
 	if (magic == SHM_MAGIC_POOL) {
 		const struct shm_seg_pool *s = p;
@@ -309,6 +336,7 @@ shm_worker_setup(struct shm_seg_worker *s, const struct shm_caps *c)
 	s->max_users = c->max_users;
 	s->max_sessions = c->max_sessions;
 	s->max_addrs = table_room(c->max_sessions);
+	s->max_digests = digests_room(c->max_digests);
 }
 
 void
@@ -342,7 +370,8 @@ shm_worker_reclaim(struct shm_seg_worker *s)
 	struct shm_sstat *srv = shm_worker_servers(s);
 	struct shm_session *ses = shm_worker_sessions(s);
 	struct shm_addrcount *adr = shm_worker_addrs(s);
-	u64 *users = shm_worker_users(s);
+	u64 *users = shm_worker_users(s), *keys = shm_worker_digest_keys(s);
+	struct shm_digest *digests = shm_worker_digests(s);
 
 	gauges_clear(&s->stat, shm_worker_counters, shm_nworker_counters);
 	for (u32 i = 0; i < s->max_servers; i++)
@@ -364,6 +393,13 @@ shm_worker_reclaim(struct shm_seg_worker *s)
 			continue;
 		STAT_SET(adr[i].count, 0);
 		STAT_SET(adr[i].hash, 0);
+	}
+	for (u32 i = 0; i < s->max_digests; i++) {
+		if ((digests[i].seq & 1) != 0 || keys[i] != digests[i].key) { /* it died while it began this one */
+			keys[i] = 0;
+			STAT_SET(digests[i].key, 0);
+			seq_repair(&digests[i].seq);
+		}
 	}
 }
 
@@ -423,6 +459,18 @@ struct shm_addrcount *
 shm_worker_addrs(const struct shm_seg_worker *s)
 {
 	return at(s, worker_addrs_off(s->max_servers, s->max_users, s->max_sessions));
+}
+
+u64 *
+shm_worker_digest_keys(const struct shm_seg_worker *s)
+{
+	return at(s, worker_end(s->max_servers, s->max_users, s->max_sessions, s->max_addrs));
+}
+
+struct shm_digest *
+shm_worker_digests(const struct shm_seg_worker *s)
+{
+	return at(s, worker_digests_off(worker_end(s->max_servers, s->max_users, s->max_sessions, s->max_addrs), s->max_digests));
 }
 
 struct shm_poolsrv *

@@ -15,7 +15,7 @@
 extern const u64 shm_abi; /* of this build, from shm/abi.h */
 
 struct shm_caps { /* capacities; from the options max_*; the same for all segments of an epoch */
-	u32 max_servers, max_workers, max_users, max_sessions, max_cells;
+	u32 max_servers, max_workers, max_users, max_sessions, max_cells, max_digests;
 };
 
 struct shm_map {
@@ -66,6 +66,8 @@ u64 *shm_worker_users(const struct shm_seg_worker *s);
 struct shm_usergtid *shm_worker_gtids(const struct shm_seg_worker *s);
 struct shm_session *shm_worker_sessions(const struct shm_seg_worker *s);
 struct shm_addrcount *shm_worker_addrs(const struct shm_seg_worker *s);
+u64 *shm_worker_digest_keys(const struct shm_seg_worker *s);
+struct shm_digest *shm_worker_digests(const struct shm_seg_worker *s);
 struct shm_poolsrv *shm_pool_srv(const struct shm_seg_pool *s);
 struct shm_autent *shm_auth_entries(const struct shm_seg_auth *s);
 /* Cells of one server: max_cells of them. */

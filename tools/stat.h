@@ -81,6 +81,19 @@ struct stat_filter {
 void stat_sessions(const struct stat_inst *in, const struct stat_sample *s, const struct stat_filter *filter,
     void (*fn)(void *arg, const struct stat_worker *w, const struct shm_session *ss), void *arg);
 
+/* A shape of statements, added up over workers. */
+#define DIGEST_SHOWN (1024 + 4) /* its text and the dots of one that was cut */
+struct stat_digest {
+	const struct shm_digest *from; /* a record that has its text */
+	u64 key, hash, count, errors, time_ns, server_ns, rows, bytes, max_ns, first, last, times[32];
+};
+/* Those that took the most time, at most top of them; *v_r is the caller's to free. */
+u32 stat_digests(const struct stat_inst *in, u32 top, struct stat_digest **v_r);
+/* Both empty if the record serves another shape by now. */
+void stat_digest_text(const struct stat_digest *d, char db[65], char text[DIGEST_SHOWN]);
+u64 stat_digest_quantile(const struct stat_digest *d, double q);
+void stat_table_digests(const struct stat_inst *in, const struct stat_sample *s, u32 top, FILE *f);
+
 /* A table whose columns are as wide as what they hold. Cells are cut to STAT_CELL and cleaned of control
  * characters: names and statements come from clients. */
 #define STAT_COLS 18
@@ -126,9 +139,9 @@ void stat_table_sessions(const struct stat_inst *in, const struct stat_sample *s
     const struct stat_filter *filter, FILE *f, u32 width);
 void stat_raw(const struct stat_inst *in, const struct stat_sample *s, const struct stat_filter *filter,
     FILE *f);
-/* sessions: NULL filter: left out. */
+/* sessions: NULL filter: left out; digests: so many, 0: left out. */
 void stat_json(const struct stat_inst *in, const struct stat_sample *s, const struct stat_filter *filter,
-    FILE *f);
+    u32 digests, FILE *f);
 void stat_prometheus(const struct stat_sample *s, FILE *f);
 /* Full screen until q or a signal; an exit code. */
 int stat_live(struct stat_inst *in, const struct stat_filter *filter, u32 interval_ms);

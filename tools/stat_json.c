@@ -5,6 +5,7 @@
 #include "config.h"
 #include "tools/stat.h"
 #include <inttypes.h>
+#include <stdlib.h>
 
 struct json {
 	FILE *f;
@@ -319,8 +320,47 @@ session(void *arg, const struct stat_worker *w, const struct shm_session *ss)
 	close_(j, '}');
 }
 
+static void
+digests_print(struct json *j, const struct stat_inst *in, const struct stat_sample *s, u32 top)
+{
+	char hash[24], db[65], text[DIGEST_SHOWN];
+	struct stat_digest *v;
+	u32 n = stat_digests(in, top, &v);
+
+	open_(j, "digests", '[');
+	for (u32 i = 0; i < n; i++) {
+		const struct stat_digest *d = &v[i];
+
+		stat_digest_text(d, db, text);
+		snprintf(hash, sizeof hash, "%016" PRIx64, d->hash);
+		open_(j, NULL, '{');
+		str(j, "digest", hash);
+		str(j, "schema", db);
+		str(j, "statement", text);
+		num(j, "count", d->count);
+		num(j, "errors", d->errors);
+		num(j, "rows", d->rows);
+		num(j, "bytes", d->bytes);
+		num(j, "time_ns", d->time_ns);
+		num(j, "server_ns", d->server_ns);
+		num(j, "max_ns", d->max_ns);
+		num(j, "p50_ns", stat_digest_quantile(d, 0.5));
+		num(j, "p95_ns", stat_digest_quantile(d, 0.95));
+		num(j, "p99_ns", stat_digest_quantile(d, 0.99));
+		num(j, "first_ms", s->wall_ms - stat_since_ms(s, d->first));
+		num(j, "last_ms", s->wall_ms - stat_since_ms(s, d->last));
+		open_(j, "times", '[');
+		for (u32 b = 0; b < ARRAY_LEN(d->times); b++)
+			num(j, NULL, d->times[b]);
+		close_(j, ']');
+		close_(j, '}');
+	}
+	close_(j, ']');
+	free(v);
+}
+
 void
-stat_json(const struct stat_inst *in, const struct stat_sample *s, const struct stat_filter *filter, FILE *f)
+stat_json(const struct stat_inst *in, const struct stat_sample *s, const struct stat_filter *filter, u32 digests, FILE *f)
 {
 	struct json j = {.f = f, .first = true};
 
@@ -351,5 +391,7 @@ stat_json(const struct stat_inst *in, const struct stat_sample *s, const struct 
 		stat_sessions(in, s, filter, session, &a);
 		close_(&j, ']');
 	}
+	if (digests > 0)
+		digests_print(&j, in, s, digests);
 	fputs("}\n", f);
 }

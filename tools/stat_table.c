@@ -469,6 +469,13 @@ raw_worker(FILE *f, const struct stat_inst *in, const struct stat_sample *s, u32
 		if (a.hash != 0)
 			record_print(f, "addrcount", where, &a, false);
 	}
+	for (u32 k = 0; k < seg->max_digests; k++) {
+		struct shm_digest d;
+
+		snprintf(where, sizeof where, "worker.%u.digest.%u", i, k);
+		if (seq_read(&shm_worker_digests(seg)[k].seq, &d, &shm_worker_digests(seg)[k], sizeof d) == 0 && d.key != 0)
+			record_print(f, "digest", where, &d, false);
+	}
 }
 
 static void

@@ -16,6 +16,7 @@ struct istr {
 	struct stmt st;   /* statements: classified once; kept with the text */
 	bool classified;
 	u32 lex_mode;     /* mode of that classification */
+	u64 shape;        /* hash of its digest, 0: not made yet */
 	char text[];      /* NUL-terminated */
 };
 

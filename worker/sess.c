@@ -573,6 +573,7 @@ sess_close(struct sess *s, const char *why)
 	bpool_unwait(s);
 	leave_backend(s);
 	replay_free(s);
+	s->cmd.failed = true;
 	sess_cmd_clear(s);
 	ps_drop_all(s);
 	s->pins = 0;
@@ -617,6 +618,8 @@ sess_cmd_clear(struct sess *s)
 {
 	if (unlikely(s->trace != NULL) && s->cmd.com != 0)
 		trace_end(s);
+	if (s->cmd.digest != 0)
+		digest_end(s);
 	if (s->cmd.buf != NULL) {
 		s->w->bytes_held -= s->cmd.len;
 		free(s->cmd.buf);

@@ -94,6 +94,10 @@ struct cmd {
 	u16 err_code;          /* of the server's ERR packet, 0: none */
 	u16 warnings;
 	u64 affected;
+	u64 rows, bytes;       /* of the reply, so far */
+	u64 digest;            /* key of its record of statistics, 0: none */
+	u32 digest_at;         /* ... and where it was */
+	bool failed;           /* ended by an error that is none of a server's, or by the end of the session */
 	struct istr *text;     /* COM_STMT_PREPARE */
 	u8 results;            /* MCAP_CACHE_METADATA: result sets so far, no more than 2 are counted */
 	bool login_refused;    /* the last server tried knows the account or its password not: waiting changes nothing */
@@ -476,6 +480,11 @@ trace_begin(struct sess *s, enum trace_stage st)
 	if (unlikely(s->trace != NULL))
 		trace_stage(s, st);
 }
+
+/* sess_digest.c */
+void digest_text(struct sess *s, const void *text, size_t len, u32 lex_mode);
+void digest_execute(struct sess *s, const struct ps *ps);
+void digest_end(struct sess *s);
 
 /* sess_local.c */
 void local_processlist(struct sess *s, bool full);

@@ -292,6 +292,7 @@ cmd_fail(struct sess *s, int code, const char *fmt, ...)
 	va_end(ap);
 	if (silent && s->cmd.ps != NULL)
 		s->cmd.ps->data_lost = true; /* told when it is executed */
+	s->cmd.failed = true;
 	sess_cmd_clear(s);
 	s->row_count = -1;
 	if (!login && code != 0) {

@@ -158,6 +158,8 @@ com_query(struct sess *s, const u8 *text, size_t len)
 {
 	classify(s, text, len, 0);
 	keep_info(s, text, len);
+	if (s->w->cfg.r->margay.digests)
+		digest_text(s, text, MIN(len, (size_t)PKT_MAX_BODY - 1), sess_lex_mode(s));
 	if (unlikely((s->cmd.st.flags & STMT_F_MARGAY) != 0) && trace_variable(s))
 		return;
 	if (unlikely(s->trace != NULL) && trace_show(s))
@@ -354,8 +356,11 @@ com_stmt(struct sess *s, const u8 *body, size_t len)
 	c->ps = ps;
 	if (cmd_runs(c) && parameters_refused(s, ps, body, len))
 		return;
-	if (cmd_runs(c))
+	if (cmd_runs(c)) {
 		keep_info(s, (const u8 *)ps->text->text, ps->text->len);
+		if (s->w->cfg.r->margay.digests)
+			digest_execute(s, ps);
+	}
 	if (c->com == COM_STMT_EXECUTE && c->st.kind == STMT_KILL && c->st.arg_len == 0 && !c->streamed &&
 	    local_kill(s, c->st.num, c->st.flags))
 		return;
@@ -658,6 +663,8 @@ cmd_stream(struct sess *s, u8 **p, u8 *end)
 	if (c->com == COM_QUERY) {
 		classify(s, body + 1, MIN(first - 1, (size_t)STREAM_LOOK), LEX_TRUNCATED);
 		keep_info(s, body + 1, MIN(first - 1, (size_t)4096));
+		if (s->w->cfg.r->margay.digests)
+			digest_text(s, body + 1, MIN(first - 1, (size_t)STREAM_LOOK), sess_lex_mode(s) | LEX_TRUNCATED);
 		cmd_dispatch(s);
 	} else if (c->com == COM_STMT_PREPARE) {
 		stream_prepare(s, body + 1, first - 1);

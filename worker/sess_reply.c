@@ -23,6 +23,7 @@ out_flush(struct sess *s, struct out *o)
 
 	if (o->n > 0) {
 		STAT_ADD(s->w->stat->bytes_to_clients, o->bytes);
+		s->cmd.bytes += o->bytes;
 		s->cmd.sent_any = true;
 		ok = conn_writev(&s->conn, o->iov, o->n);
 		if (s->conn.out.head != NULL && s->wheel_at > ev_now(&s->w->loop) + 2000 * MS_NS)
@@ -375,6 +376,7 @@ on_ok(struct sess *s, struct bconn *b, struct out *o)
 		}
 	} else {
 		s->row_count = -1;
+		s->cmd.rows += r->rows;
 	}
 	found_rows_of(s, r->pkt[PKT_HDR] != 0x00, r->rows);
 	if (s->cmd.ps != NULL) {

@@ -9,6 +9,7 @@
 #include "base/list.h"
 #include "base/log.h"
 #include "base/reasons.h"
+#include "parser/digest.h"
 #include "shm/cfg.h"
 #include "shm/health.h"
 #include "shm/link.h"
@@ -169,6 +170,7 @@ struct worker {
 	struct tls_ctx *tls; /* towards clients; NULL: not offered */
 	struct auth_rsa *rsa; /* passwords come encrypted for it; NULL: they cannot */
 	struct list proving;  /* struct auth of sessions in state PROVE, FIFO */
+	struct digest shape;  /* of the statement looked at last */
 	char version[80]; /* greeting, when not configured */
 	u64 version_until;
 };

@@ -13,7 +13,7 @@
 #include "shm/map.h"
 
 static const struct shm_caps caps = {
-    .max_servers = 5, .max_workers = 3, .max_users = 7, .max_sessions = 33, .max_cells = 20};
+    .max_servers = 5, .max_workers = 3, .max_users = 7, .max_sessions = 33, .max_cells = 20, .max_digests = 10};
 static char dir[] = "/tmp/t_shm.XXXXXX";
 static char path[64];
 
@@ -135,7 +135,10 @@ Test(map, arrays_do_not_overlap)
 	cr_assert_geq((void *)shm_worker_users(w), (void *)(shm_worker_servers(w) + caps.max_servers));
 	cr_assert_geq((void *)shm_worker_sessions(w), (void *)(shm_worker_users(w) + caps.max_users));
 	cr_assert_geq((void *)shm_worker_addrs(w), (void *)(shm_worker_sessions(w) + caps.max_sessions));
-	cr_assert_eq((u8 *)(shm_worker_addrs(w) + w->max_addrs), base + shm_size_worker(&caps));
+	cr_assert_geq((void *)shm_worker_digest_keys(w), (void *)(shm_worker_addrs(w) + w->max_addrs));
+	cr_assert_eq((uintptr_t)shm_worker_digest_keys(w) % 64, (uintptr_t)base % 64);
+	cr_assert_geq((void *)shm_worker_digests(w), (void *)(shm_worker_digest_keys(w) + w->max_digests));
+	cr_assert_eq((u8 *)(shm_worker_digests(w) + w->max_digests), base + shm_size_worker(&caps));
 	cr_assert_geq(w->max_addrs, 2 * caps.max_sessions);
 	cr_assert_eq(w->max_addrs & (w->max_addrs - 1), 0);
 

@@ -247,6 +247,31 @@ Test(stat, raw)
 	ran_free(&r);
 }
 
+Test(stat, digests)
+{
+	struct ran r = fix_run("-d", false);
+
+	cr_assert_eq(r.code, 0);
+	/* the most expensive first; both workers are added up */
+	cr_assert_lt(strstr(r.out, "odd"), strstr(r.out, "UPDATE"));
+	cr_assert_not_null(strstr(r.out, "000000000000abc2"));
+	cr_assert(line_has(r.out, "UPDATE `t` SET `a` = ?", "  20ms"), "%s", r.out);
+	cr_assert(line_has(r.out, "UPDATE `t` SET `a` = ?", "50"));
+	cr_assert_null(strchr(r.out, 033));
+	ran_free(&r);
+	r = fix_run("-d 1", false);
+	cr_assert_null(strstr(r.out, "UPDATE"));
+	cr_assert_not_null(strstr(r.out, "odd"));
+	ran_free(&r);
+	r = fix_run("-j -d 2", false);
+	cr_assert_not_null(strstr(r.out, "\"digest\":\"000000000000abc1\",\"schema\":\"shop\",\"statement\":\"DELETE FROM `odd\\\"\\u001b[2Jname`...\",\"count\":40,\"errors\":2,\"rows\":14,\"bytes\":4096,\"time_ns\":40000000,\"server_ns\":20000000,\"max_ns\":3000000,"), "%s", r.out);
+	cr_assert_null(strstr(r.out, "UPDATE"));
+	ran_free(&r);
+	r = fix_run("-d 0", false);
+	cr_assert_eq(r.code, 64);
+	ran_free(&r);
+}
+
 Test(stat, output_file)
 {
 	char args[160], path[128], text[64] = "";

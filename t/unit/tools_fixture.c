@@ -8,6 +8,7 @@
 #include <unistd.h>
 #include "base/clock.h"
 #include "base/str.h"
+#include "shm/digest.h"
 
 char fix_dir[64];
 struct shm_seg_master *fix_names;
@@ -16,7 +17,7 @@ struct shm_seg_pool *fix_pool;
 struct shm_seg_worker *fix_worker[FIX_WORKERS];
 
 static const struct shm_caps caps = {
-    .max_servers = 4, .max_workers = 4, .max_users = 3, .max_sessions = 8, .max_cells = 16};
+    .max_servers = 4, .max_workers = 4, .max_users = 3, .max_sessions = 8, .max_cells = 16, .max_digests = 8};
 
 static void *
 segment(const char *name, u64 magic, size_t size)
@@ -94,6 +95,31 @@ fill_session(u32 w, u32 k, u32 id, const char *user, enum sess_state st, enum pi
 	str_copy(s->info, sizeof s->info, "SELECT 'caf\xe9', \"\033\\\" \xe2\x82\xac");
 }
 
+/* Shape k: its figures are k + 1 times what it has in worker 0, and in worker 1 as much again. */
+static void
+fill_digest(u32 w, u64 k, const char *text)
+{
+	u32 at;
+	struct shm_digest *d = shm_digest_begin(fix_worker[w], k + 100, clock_ns(), &at);
+
+	cr_assert_not_null(d);
+	d->hash = 0xabc0 + k;
+	d->first = d->last - 1000;
+	d->count = 10 * (k + 1);
+	d->errors = 1;
+	d->time_ns = 10000000 * (k + 1);
+	d->server_ns = 5000000 * (k + 1);
+	d->rows = 7;
+	d->bytes = 2048;
+	d->max_ns = 3000000;
+	d->times[10] = d->count;
+	d->len = (u32)strlen(text);
+	d->total = k == 1 ? 5000 : d->len;
+	str_copy(d->db, sizeof d->db, "shop");
+	memcpy(d->text, text, d->len);
+	seq_write_end(&d->seq);
+}
+
 static void
 fill_worker(u32 i)
 {
@@ -138,7 +164,10 @@ fix_make(void)
 		fix_worker[i] = segment(name, SHM_MAGIC_WORKER, shm_size_worker(&caps));
 		shm_worker_setup(fix_worker[i], &caps);
 		fill_worker(i);
+		fill_digest(i, 0, "UPDATE `t` SET `a` = ?");
+		fill_digest(i, 1, "DELETE FROM `odd\"\033[2Jname`");
 	}
+	fill_digest(1, 2, "DO ?");
 	fill_session(0, 0, 101, "app", SESS_READY, PIN_NONE);
 	fill_session(0, 3, 102, "app", SESS_BUSY, PIN_TRX);
 	fill_session(1, 7, 103, "batch", SESS_BUSY, PIN_NONE);

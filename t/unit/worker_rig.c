@@ -18,7 +18,7 @@
 struct rig R;
 
 static const struct shm_caps caps = {
-    .max_servers = RIG_SERVERS, .max_workers = 4, .max_users = 8, .max_sessions = RIG_SESSIONS, .max_cells = RIG_CELLS};
+    .max_servers = RIG_SERVERS, .max_workers = 4, .max_users = 8, .max_sessions = RIG_SESSIONS, .max_cells = RIG_CELLS, .max_digests = 16};
 
 /* ---- watching ---- */
 
