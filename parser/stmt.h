@@ -95,6 +95,9 @@ struct stmt {
 
 /* Looks through `len` bytes of text. Never fails: what is not understood says so in kind, why and pins. */
 void stmt_classify(const void *text, size_t len, u32 lex_mode, struct stmt *st_r);
+/* The account in KILL .. USER, of the `arg` of a STMT_KILL: user_r empty (NULL) for CURRENT_USER, host_r empty if none is named.
+ * Both point into arg. False: it is no such KILL, or not one that is easily read. */
+bool stmt_kill_user(const void *arg, size_t len, u32 lex_mode, struct slice *user_r, struct slice *host_r);
 const char *stmt_kind_word(enum stmt_kind k);
 /* information_schema, performance_schema, mysql, sys: their tables describe one server. A SELECT that names them with
  * a point is no read; one in a session whose default schema is one of them must be sent to the primary by the caller.

@@ -45,6 +45,7 @@ enum link_type {
 	/* worker -> worker, by inbox */
 	LINK_KILL = 128, /* struct link_kill */
 	LINK_CLIENT,     /* struct link_client; fd: an accepted client socket */
+	LINK_KILL_USER,  /* struct link_kill_user */
 	LINK_DEFAULTS,   /* no body: accounts, privileges or global variables of servers have changed */
 };
 
@@ -90,6 +91,15 @@ struct link_kill {
 	u64 deadline;   /* CLOCK_MONOTONIC ns: too old a message is dropped */
 	u32 by;         /* session id of the requester, for the log */
 	u32 mark_only;  /* the server will be asked: its connection is not to be used by another session after this */
+};
+struct link_kill_user {
+	u64 deadline;   /* as above */
+	u32 by;         /* session id of the requester, which is not meant */
+	u32 query_only;
+	u32 server;     /* id of the server that has carried it out for what runs there; UINT32_MAX: none */
+	u32 pad;
+	char user[84];  /* of the client, as it logged in */
+	char host[64];  /* "": any */
 };
 struct link_client {
 	u32 kind; /* as in link_listen */

@@ -170,6 +170,11 @@ on_inbox_io(struct ev_io *io, u32 events)
 
 			listen_client(w, fds[0], c->kind, c->tls, MAX(c->hops, 1));
 			continue;
+		} else if (type == LINK_KILL_USER && len == (int)sizeof(struct link_kill_user)) {
+			const struct link_kill_user *k = (const void *)buf;
+
+			if (k->deadline > ev_now(&w->loop))
+				kill_user_here(w, k);
 		} else if (type == LINK_DEFAULTS) {
 			w->defaults++;
 		}

@@ -625,6 +625,8 @@ sess_cmd_clear(struct sess *s)
 		free(s->cmd.buf);
 	}
 	istr_put(&s->w->in, s->cmd.text);
+	if (unlikely(s->cmd.kill_user != NULL))
+		free(s->cmd.kill_user);
 	if (unlikely(s->meta != NULL))
 		meta_drop(s);
 	replay_first_done(s);

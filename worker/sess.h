@@ -99,6 +99,7 @@ struct cmd {
 	u32 digest_at;         /* ... and where it was */
 	bool failed;           /* ended by an error that is none of a server's, or by the end of the session */
 	struct istr *text;     /* COM_STMT_PREPARE */
+	struct link_kill_user *kill_user; /* KILL USER: what is done when the server has done it; NULL: nothing */
 	u8 results;            /* MCAP_CACHE_METADATA: result sets so far, no more than 2 are counted */
 	bool login_refused;    /* the last server tried knows the account or its password not: waiting changes nothing */
 	char last_error[160];  /* what the last server tried had to say */
@@ -296,6 +297,8 @@ bool peer_header(struct sess *s, u8 **p, u8 *end);
 const char *peer_stray_header(const struct sess *s, const u8 *p, const u8 *end);
 /* The host that errors name. */
 void peer_host(const struct sess *s, char *buf, size_t size);
+/* The same from the text of the address. */
+void peer_host_text(const char *addr, char *buf, size_t size);
 
 /* sess_auth.c: ends in login_admit, or in an error and the end of the session. token: what came with the handshake
  * response or COM_CHANGE_USER for `plugin` (len 0: mysql_native_password). */
@@ -491,6 +494,11 @@ void local_processlist(struct sess *s, bool full);
 /* KILL with a number: as the session was greeted, what CONNECTION_ID() told it, or what the server's process list shows.
  * False: it is for the server to do, and the statement not answered yet. */
 bool local_kill(struct sess *s, u64 id, u32 flags);
+/* sess_kill.c: KILL .. USER, of a text with this `arg`. True: it was answered. */
+bool kill_user(struct sess *s, const void *arg, size_t len);
+/* The server has carried it out, and ended `rows` threads. Takes k. True: the session itself is to end. */
+bool kill_user_done(struct sess *s, struct link_kill_user *k, u32 server, u64 rows);
+void kill_user_here(struct worker *w, const struct link_kill_user *k);
 void local_kill_mark(struct worker *w, u32 id);
 void local_kill_session(struct worker *w, u32 id, bool query_only, u32 by);
 bool local_row_count(struct sess *s);

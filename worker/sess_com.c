@@ -169,7 +169,8 @@ com_query(struct sess *s, const u8 *text, size_t len)
 		return;
 	}
 	/* in any other form the server looks for the thread: ids of clients are none of its own (shm/link.h) */
-	if (s->cmd.st.kind == STMT_KILL && s->cmd.st.arg_len == 0 && local_kill(s, s->cmd.st.num, s->cmd.st.flags))
+	if (s->cmd.st.kind == STMT_KILL && (s->cmd.st.arg_len == 0 ? local_kill(s, s->cmd.st.num, s->cmd.st.flags) :
+		kill_user(s, text + s->cmd.st.arg_off, s->cmd.st.arg_len)))
 		return;
 	cmd_dispatch(s);
 }
@@ -361,8 +362,8 @@ com_stmt(struct sess *s, const u8 *body, size_t len)
 		if (s->w->cfg.r->margay.digests)
 			digest_execute(s, ps);
 	}
-	if (c->com == COM_STMT_EXECUTE && c->st.kind == STMT_KILL && c->st.arg_len == 0 && !c->streamed &&
-	    local_kill(s, c->st.num, c->st.flags))
+	if (c->com == COM_STMT_EXECUTE && c->st.kind == STMT_KILL && !c->streamed &&
+	    (c->st.arg_len == 0 ? local_kill(s, c->st.num, c->st.flags) : kill_user(s, ps->text->text + c->st.arg_off, c->st.arg_len)))
 		return;
 	if (c->streamed) {
 		c->st.flags &= ~(STMT_F_READ | STMT_F_STATE_READ | STMT_F_TRX_RO);
@@ -833,6 +834,12 @@ cmd_finished(struct sess *s)
 	bconn_set_state(b, BCONN_LINKED);
 	b->status = (u16)((b->status & ~ST_IN_TRANS) | (s->in_trx ? ST_IN_TRANS : 0));
 	bool login = s->cmd.login;
+	if (unlikely(s->cmd.kill_user != NULL) && !err) {
+		struct link_kill_user *k = s->cmd.kill_user;
+
+		s->cmd.kill_user = NULL;
+		release |= kill_user_done(s, k, b->srv->id, s->cmd.affected);
+	}
 	sess_cmd_clear(s);
 	if (s->pins != 0) {
 		sess_record_pin(s);

@@ -99,9 +99,15 @@ peer_stray_header(const struct sess *s, const u8 *p, const u8 *end)
 void
 peer_host(const struct sess *s, char *buf, size_t size)
 {
-	const char *ip = s->addr_text + (s->addr_family == 6), *end = strrchr(ip, s->addr_family == 6 ? ']' : ':');
+	peer_host_text(s->addr_text, buf, size);
+}
 
-	if (s->addr_family == 1 || end == NULL)
+void
+peer_host_text(const char *addr, char *buf, size_t size)
+{
+	const char *ip = addr + (addr[0] == '['), *end = strrchr(ip, addr[0] == '[' ? ']' : ':');
+
+	if (end == NULL) /* a Unix socket has no port */
 		str_copy(buf, size, "localhost");
 	else
 		str_copy_slice(buf, size, ip, (size_t)(end - ip));

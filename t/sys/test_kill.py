@@ -271,5 +271,136 @@ def test_show_processlist():
         eq(*of, "the asking session over a Unix socket: %r" % text)
 
 
+class Crowd:
+    """Sessions of users on both workers: silent, in a transaction, and with a statement at the primary or at the replica."""
+
+    def __init__(self, *users):
+        self.all = []
+        for u in users:
+            for _ in range(2):
+                a, b = pair_of(u)
+                self.all += [(u, a), (u, b)]
+        for i, (_, c) in enumerate(self.all):
+            if i % 2:
+                query(c, "BEGIN")
+                query(c, "SELECT * FROM t FOR UPDATE") if i == 1 else query(c, "SELECT 1 FROM t")
+
+    def alive(self):
+        """How many of each user's are."""
+        n = {}
+        for u, c in self.all:
+            n[u] = n.get(u, 0) + (outcome(c, "SELECT 1")[0][0] != "error")
+        return n
+
+    def close(self):
+        for _, c in self.all:
+            try:
+                c.close()
+            except Exception:
+                pass
+
+
+def pair_of(user):
+    """Two clients of one user, on different workers."""
+    a, spare = m.conn(user), []
+    for _ in range(200):
+        b = m.conn(user)
+        if session_slot(a) != session_slot(b):
+            for c in spare:
+                c.close()
+            return a, b
+        spare.append(b)
+    fail("no clients on both workers")
+
+
+def accounts_of_their_own():
+    """chief may end others' threads, joe and ann may not."""
+    if "joe" in m.users:
+        return
+    for name, grants in (("joe", ()), ("ann", ()), ("chief", ("GRANT CONNECTION ADMIN ON *.* TO chief@'%'",))):
+        db[0].sql("CREATE USER %s@'%%' IDENTIFIED BY '%s'" % (name, name), "GRANT ALL ON shop.* TO %s@'%%'" % name, *grants)
+        m.users[name] = {"password": name}
+    db[1].catch_up()
+    m.reload()
+
+
+def test_kill_user():
+    """By one who may, from the server's view; all sessions of that user in all workers, and none of others."""
+    accounts_of_their_own()
+    for how in ("USER joe", "HARD CONNECTION USER 'joe'@'%'", "SOFT USER `joe`"):
+        crowd = Crowd("joe", "ann")
+        k = m.conn("chief")
+        query(k, "KILL " + how)
+        wait_for(lambda: crowd.alive() == {"joe": 0, "ann": 4}, 20, lambda: "joe's sessions to end: %s" % crowd.alive())
+        eq(value(k, "SELECT 1"), 1)
+        c = m.conn("joe")  # new ones are let in
+        query(c, "UPDATE t SET v = v + 1 WHERE id = 2")
+        for x in (c, k, crowd):
+            x.close()
+
+
+def test_kill_user_without_privilege():
+    """As at a server: OK, no rows, nothing ended. Of another host than the user's: nothing."""
+    accounts_of_their_own()
+    crowd = Crowd("joe", "ann")
+    for sql in ("KILL USER joe", "KILL QUERY USER joe", "KILL USER nobody"):
+        eq(outcome(crowd.all[-1][1], sql)[0][2], 0)
+    k = m.conn("chief")
+    query(k, "KILL USER joe@'10.1.2.3'")
+    raises(1064, query, k, "KILL USER joe, ann")
+    eq(crowd.alive(), {"joe": 4, "ann": 4})
+    crowd.close()
+    k.close()
+
+
+def test_kill_user_of_ones_own():
+    """Everybody may, and ends with it, after the answer."""
+    accounts_of_their_own()
+    for sql in ("KILL USER joe", "KILL USER CURRENT_USER()", "KILL USER CURRENT_USER"):
+        crowd = Crowd("joe", "ann")
+        c = crowd.all[0][1]
+        eq(outcome(c, sql)[0][0], ())
+        wait_for(lambda: crowd.alive() == {"joe": 0, "ann": 4}, 20, lambda: "joe's sessions to end: %s" % crowd.alive())
+        crowd.close()
+
+
+def test_kill_user_by_process_admin():
+    """Margay says who may: of users that share an account at the servers, those of the name end, and they are counted. In a
+    prepared statement, too."""
+    crowd = Crowd("other", APP[0])
+    k = m.conn("boss")
+    eq(outcome(k, "KILL USER other")[0][2], 4)
+    wait_for(lambda: crowd.alive() == {"other": 0, APP[0]: 4}, 20, lambda: "others to end: %s" % crowd.alive())
+    crowd.close()
+    crowd = Crowd("other")
+    query(k, "EXECUTE IMMEDIATE 'KILL USER other'")  # for the server alone, which knows nobody of that name
+    eq(crowd.alive(), {"other": 4})
+    eq(outcome(k, "KILL USER other@'10.1.2.3'")[0][2], 0)
+    eq(outcome(k, "KILL USER other@'127.0.0.1'")[0][2], 4)
+    crowd.close()
+    own = m.conn("boss")
+    eq(outcome(k, "KILL USER boss")[0][2], 2)
+    for c in (k, own):
+        wait_for(lambda c=c: raises((), query, c, "SELECT 1"), 5, "boss's sessions to end")
+
+
+def test_kill_query_user():
+    """What runs is ended, at whatever server, and so is what waits; sessions and their transactions go on."""
+    accounts_of_their_own()
+    for k, user, bystander in ((m.conn("chief"), "joe", "ann"), (m.conn("boss"), "other", APP[0])):
+        crowd = Crowd(user, bystander)
+        runs = [Running(c, "SELECT SLEEP(90 + %d)%s" % (i, " FROM t WHERE id = 1" if i % 2 == 0 else ""))
+                for i, (_, c) in enumerate(crowd.all)]
+        query(k, "KILL QUERY USER " + user)
+        for (u, c), r in zip(crowd.all, runs):
+            if u == user:
+                ok(r.outcome()[:2] == ("error", 1317) or r.outcome() == ("rows", ((1,),)), r.outcome())
+        eq([r.result for (u, _), r in zip(crowd.all, runs) if u != user], [None] * 4)
+        query(k, "KILL USER " + bystander)
+        k.close()
+        eq({u: n for u, n in crowd.alive().items() if u == user}, {user: 4})
+        crowd.close()
+
+
 if __name__ == '__main__':
     main()

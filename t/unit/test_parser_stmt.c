@@ -255,6 +255,54 @@ Test(stmt, arguments)
 	arg("KILL ?", STMT_KILL, "?", 0, 0);
 }
 
+/* want: "user@host", "user" without a host, "@" for CURRENT_USER, NULL for what the server alone is to read. */
+static void
+kill_user(const char *text, u32 mode, const char *want)
+{
+	struct slice u, h;
+	struct stmt st;
+	char got[200];
+
+	stmt_classify(text, strlen(text), mode, &st);
+	cr_assert_eq(st.kind, STMT_KILL, "%s", text);
+	bool ok = stmt_kill_user(text + st.arg_off, st.arg_len, mode, &u, &h);
+	cr_expect_eq(ok, want != NULL, "%s", text);
+	if (!ok || want == NULL)
+		return;
+	snprintf(got, sizeof got, "%.*s%s%.*s", (int)u.len, u.p != NULL ? (const char *)u.p : "", h.p != NULL || u.p == NULL ? "@" : "",
+	    (int)h.len, h.p != NULL ? (const char *)h.p : "");
+	cr_expect_str_eq(got, want, "%s: %s", text, got);
+}
+
+Test(stmt, kill_user)
+{
+	kill_user("KILL USER a", 0, "a");
+	kill_user("kill hard query user 'a b'@'10.0.0.1';", 0, "a b@10.0.0.1");
+	kill_user("KILL SOFT CONNECTION USER `a`@`b` -- x", 0, "a@b");
+	kill_user("KILL QUERY USER a@b", 0, "a@b");
+	kill_user("KILL USER \"a\"", 0, "a");
+	kill_user("KILL USER \"a\"@'%'", LEX_ANSI_QUOTES, "a@%");
+	kill_user("KILL USER ''", 0, "");
+	kill_user("KILL USER user", 0, "user");
+	kill_user("KILL USER CURRENT_USER", 0, "@");
+	kill_user("KILL USER CURRENT_USER ( )", 0, "@");
+	kill_user("KILL USER `CURRENT_USER`", 0, "CURRENT_USER");
+	kill_user("KILL USER a@b.c", 0, "a@b.c");
+	kill_user("KILL USER a, b", 0, NULL);
+	kill_user("KILL USER 'a''b'", 0, NULL);
+	kill_user("KILL USER 'a\\'b'", 0, NULL);
+	kill_user("KILL USER 'a' @ 'b'", 0, NULL);
+	kill_user("KILL USER ?", 0, NULL);
+	kill_user("KILL USER", 0, NULL);
+	kill_user("KILL USER CURRENT_USER(1)", 0, NULL);
+	kill_user("KILL QUERY ID 5", 0, NULL);
+	kill_user("KILL user()", 0, NULL);
+	kill_user("KILL USER a; SELECT 1", 0, NULL);
+	kill_user("SELECT 1; KILL USER a", 0, NULL);
+	kill_user("KILL USER a", LEX_UNSAFE_CHARSET, NULL);
+	kill_user("KILL USER a", LEX_TRUNCATED, NULL);
+}
+
 /* A KILL that would reach a server with an id of Margay's must always be seen. */
 Test(stmt, hidden_kill)
 {
