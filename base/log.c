@@ -125,6 +125,32 @@ log_at(enum log_level level, const char *fmt, ...)
 	errno = saved;
 }
 
+void
+log_slow(const char *entry, size_t len)
+{
+	char line[LOG_SLOW_MOST];
+	size_t n = 3;
+	int saved = errno;
+
+	memcpy(line, "<S>", 3);
+	for (size_t i = 0; i < len; i++) {
+		if (n + 8 > sizeof line) {
+			memcpy(line + n, "...", 3);
+			n += 3;
+			break;
+		}
+		if (entry[i] == '\n' || entry[i] == '\\')
+			line[n++] = '\\';
+		line[n++] = entry[i] == '\n' ? 'n' : entry[i];
+	}
+	line[n++] = '\n';
+	if (L.sink != NULL)
+		L.sink(L.sink_arg, line, n);
+	else if (write(L.fd, line, n) < 0 && L.dropped != NULL)
+		__atomic_store_n(L.dropped, *L.dropped + 1, __ATOMIC_RELAXED);
+	errno = saved;
+}
+
 bool
 log_rate_ok(struct log_rate *r, u32 burst, u32 per_ms)
 {

@@ -22,6 +22,11 @@ enum log_level log_level(void);
  * Control characters are shown as \xNN: a peer's bytes cannot forge a line. */
 void log_at(enum log_level level, const char *fmt, ...) PRINTF(2, 3);
 
+/* An entry of several lines for the log of slow statements: "<S>", newlines and backslashes behind a backslash, in one write
+ * of at most PIPE_BUF. The master keeps it apart from the log's lines. What does not fit is cut with "...". */
+#define LOG_SLOW_MOST 4096
+void log_slow(const char *entry, size_t len);
+
 #define log_err(...)    log_at(LOG_ERR_, __VA_ARGS__)
 #define log_warn(...)   log_at(LOG_WARN_, __VA_ARGS__)
 #define log_notice(...) log_at(LOG_NOTICE_, __VA_ARGS__)

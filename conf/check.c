@@ -175,6 +175,8 @@ check_margay(struct conf_tree *t)
 			  "state_dir: must not be runtime_dir, which is emptied");
 	if (v[MARGAY_key_file].set)
 		check_dir(t, MARGAY_key_file, "key_file", 1024);
+	if (v[MARGAY_slow_log].text[0] != '\0' && v[MARGAY_slow_log].text[0] != '/' && !v[MARGAY_slow_log].bad)
+		msg_error(t->msgs, v[MARGAY_slow_log].pos, "slow_log: a path that begins with /");
 	if (strcmp(v[MARGAY_log].text, "stderr") != 0 && v[MARGAY_log].text[0] != '/' &&
 	    !v[MARGAY_log].bad)
 		msg_error(t->msgs, v[MARGAY_log].pos, "log: stderr or a path that begins with /");

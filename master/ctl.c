@@ -143,11 +143,11 @@ static void
 do_rotate(struct ctl_client *k)
 {
 	char text[4400] = "";
-	int rc = logs_rotate(&k->m->logs);
+	struct logs *bad = logs_rotate(&k->m->logs) != 0 ? &k->m->logs : logs_rotate(&k->m->slow) != 0 ? &k->m->slow : NULL;
+	int rc = bad != NULL;
 
-	if (rc != 0)
-		snprintf(text, sizeof text, "%s: %s: the old file is still written\n", k->m->logs.path,
-		    strerror(errno));
+	if (bad != NULL)
+		snprintf(text, sizeof text, "%s: %s: the old file is still written\n", bad->path, strerror(errno));
 	reply(k, rc == 0 ? EXIT_OK : EXIT_FAIL, text);
 }
 

@@ -405,6 +405,7 @@ static int
 reload_prepare(struct master *m, const struct gen *g, struct listen_set *set)
 {
 	const char *log = cfg_text(&g->cfg, g->cfg.r->margay.log);
+	const char *slow = cfg_text(&g->cfg, g->cfg.r->margay.slow_log);
 	char why[512];
 
 	listen_init(set, m->segs.nworkers);
@@ -413,9 +414,18 @@ reload_prepare(struct master *m, const struct gen *g, struct listen_set *set)
 		say(m, LOG_ERR_, why);
 		return ERR_SYSTEM;
 	}
+	if (logs_target(&m->slow, slow) != 0) {
+		snprintf(why, sizeof why, "slow_log %s: %s", slow, strerror(errno));
+		say(m, LOG_ERR_, why);
+		listen_abandon(set, &m->listen);
+		return ERR_SYSTEM;
+	}
 	if (logs_target(&m->logs, log) != 0) {
 		snprintf(why, sizeof why, "log %s: %s", log, strerror(errno));
 		say(m, LOG_ERR_, why);
+		slow = cfg_text(&m->gen.cfg, m->gen.cfg.r->margay.slow_log); /* as it was */
+		if (logs_target(&m->slow, slow) != 0)
+			log_err("slow_log %s: %s", slow, strerror(errno));
 		listen_abandon(set, &m->listen);
 		return ERR_SYSTEM;
 	}

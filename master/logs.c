@@ -1,5 +1,6 @@
 /* master/logs.c: the one place that writes log lines. Master only; no call here may block. */
 #include "master/logs.h"
+#include "master/slow.h"
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
@@ -161,8 +162,15 @@ void
 logs_line(struct logs *g, const char *line, size_t len, const char *who)
 {
 	char out[LOGS_LINE_MAX];
-	size_t n = logs_format(out, line, len, who, g->journal, clock_wall_ms());
 
+	logs_queue(g, out, logs_format(out, line, len, who, g->journal, clock_wall_ms()));
+}
+
+void
+logs_queue(struct logs *g, const char *p, size_t n)
+{
+	if (g->fd < 0)
+		return;
 	if (g->head + g->len + n > LOGS_QUEUE && g->head > 0) {
 		memmove(g->queue, g->queue + g->head, g->len);
 		g->head = 0;
@@ -171,7 +179,7 @@ logs_line(struct logs *g, const char *line, size_t len, const char *who)
 		count(g->errors);
 		return;
 	}
-	memcpy(g->queue + g->head + g->len, out, n);
+	memcpy(g->queue + g->head + g->len, p, n);
 	g->len += n;
 	if (!loop_has(&g->out))
 		flush_queue(g);
@@ -216,15 +224,29 @@ logs_init(struct logs *g, struct loop *loop)
 	return 0;
 }
 
+int
+logs_init_file(struct logs *g, struct loop *loop)
+{
+	memset(g, 0, sizeof *g);
+	g->loop = loop;
+	g->queue = malloc(LOGS_QUEUE);
+	g->fd = g->spare_fd = -1;
+	g->lines = &g->own_lines;
+	g->errors = &g->own_errors;
+	return g->queue == NULL ? ERR_NOMEM : 0;
+}
+
 void
 logs_fini(struct logs *g)
 {
-	log_set_sink(NULL, NULL);
+	if (g->spare_fd >= 0)
+		log_set_sink(NULL, NULL);
 	flush_queue(g);
 	loop_del(g->loop, &g->out);
 	if (g->fd != g->spare_fd)
 		close(g->fd);
-	close(g->spare_fd);
+	if (g->spare_fd >= 0)
+		close(g->spare_fd);
 	free(g->queue);
 	g->queue = NULL;
 }
@@ -241,7 +263,7 @@ logs_count_in(struct logs *g, u64 *lines, u64 *errors)
 int
 logs_target(struct logs *g, const char *path)
 {
-	bool to_stderr = strcmp(path, "stderr") == 0;
+	bool to_stderr = path[0] == '\0' || strcmp(path, "stderr") == 0;
 	int fd = g->spare_fd, old = g->fd, fl;
 
 	if (to_stderr && g->path[0] == '\0')
@@ -258,6 +280,8 @@ logs_target(struct logs *g, const char *path)
 	str_copy(g->path, sizeof g->path, to_stderr ? "" : path);
 	if (old != g->spare_fd)
 		close(old);
+	if (fd < 0)
+		g->len = g->head = 0;
 	flush_queue(g);
 	return 0;
 }
@@ -278,7 +302,9 @@ split_lines(struct log_pipe *p)
 	while ((nl = memchr(p->buf + at, '\n', p->len - at)) != NULL) {
 		size_t n = (size_t)(nl - (p->buf + at));
 
-		if (!p->skip && n > 0)
+		if (!p->skip && n >= 3 && memcmp(p->buf + at, "<S>", 3) == 0)
+			slow_entry(p->logs->slow, p->buf + at + 3, n - 3);
+		else if (!p->skip && n > 0)
 			logs_line(p->logs, p->buf + at, n, p->who);
 		p->skip = false;
 		at += n + 1;

@@ -19,17 +19,23 @@ struct logs {
 	char path[4096];    /* "" for stderr */
 	char *queue;
 	size_t head, len;
+	struct logs *slow;  /* where entries of the slow log go */
 	u64 *lines, *errors; /* counters; own ones until there is a segment */
 	u64 own_lines, own_errors;
 };
 
 /* Takes stderr as the target and becomes the sink of base/log. 0 or ERR_NOMEM. */
 MUST_CHECK int logs_init(struct logs *g, struct loop *loop);
+/* The same without stderr, for a file of its own: it has no target yet, and is nobody's sink. */
+MUST_CHECK int logs_init_file(struct logs *g, struct loop *loop);
 /* Writes what is queued as far as it goes without waiting. */
 void logs_fini(struct logs *g);
 /* Counters move into shared memory; what was counted before is carried over. */
 void logs_count_in(struct logs *g, u64 *lines, u64 *errors);
-/* path: "stderr" or a file, opened for appending. On failure the old target stays: ERR_SYSTEM, errno. */
+/* Bytes as they are, whole lines; dropped and counted if there is no room, dropped if there is no target. */
+void logs_queue(struct logs *g, const char *p, size_t len);
+/* path: "stderr" or a file, opened for appending. On failure the old target stays: ERR_SYSTEM, errno. "": none, for one of
+ * logs_init_file. */
 MUST_CHECK int logs_target(struct logs *g, const char *path);
 /* Opens the file again; stderr: nothing to do. 0 or ERR_SYSTEM (the old one stays). */
 MUST_CHECK int logs_rotate(struct logs *g);
@@ -46,7 +52,7 @@ struct log_pipe {
 	char who[48];
 	size_t len;
 	bool skip; /* inside an overlong line */
-	char buf[2048 + 64];
+	char buf[4096 + 64]; /* the longest is an entry of the slow log */
 };
 MUST_CHECK int log_pipe_open(struct log_pipe *p, struct logs *g, int fd, const char *who);
 /* Reads what is left and closes the descriptor. */

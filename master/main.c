@@ -153,6 +153,8 @@ on_signal(void *arg, short revents)
 			if (logs_rotate(&m->logs) != 0)
 				log_err("%s: %s: the old file is still written", m->logs.path,
 				    strerror(errno));
+			if (logs_rotate(&m->slow) != 0)
+				log_err("%s: %s: the old file is still written", m->slow.path, strerror(errno));
 			break;
 		case SIGUSR2:
 			log_warn("SIGUSR2: hot upgrade is not part of this version; "
@@ -285,6 +287,7 @@ make_epoch(struct master *m)
 		return EXIT_FAIL;
 	elders_orphan_cells(m);
 	logs_count_in(&m->logs, &master_stat(m)->log_lines, &master_stat(m)->log_errors);
+	m->slow.errors = &master_stat(m)->slow_log_errors;
 	for (u32 i = 0; i < LINK_MAX_WORKERS; i++)
 		child_init(&m->workers[i], m, (int)i);
 	child_init(&m->health, m, -1);
@@ -297,9 +300,14 @@ open_log(struct master *m)
 {
 	const char *log = cfg_text(&m->gen.cfg, m->gen.cfg.r->margay.log);
 
-	if (logs_target(&m->logs, log) == 0)
+	const char *slow = cfg_text(&m->gen.cfg, m->gen.cfg.r->margay.slow_log);
+
+	if (logs_target(&m->logs, log) != 0)
+		log_err("log %s: %s", log, strerror(errno));
+	else if (logs_target(&m->slow, slow) != 0)
+		log_err("slow_log %s: %s", slow, strerror(errno));
+	else
 		return EXIT_OK;
-	log_err("log %s: %s", log, strerror(errno));
 	return EXIT_FAIL;
 }
 
@@ -353,11 +361,13 @@ go_down(struct master *m)
 	if (m->segs.names.map.p != NULL)
 		runtime_remove(m->rt.epoch_dir);
 	logs_count_in(&m->logs, &m->logs.own_lines, &m->logs.own_errors);
+	m->slow.errors = &m->slow.own_errors;
 	segs_fini(&m->segs);
 	gen_fini(&m->gen);
 	store_close(m->store);
 	sdnotify_fini(&m->notify);
 	runtime_unlock(&m->rt);
+	logs_fini(&m->slow);
 	logs_fini(&m->logs);
 	loop_fini(&m->loop);
 }
@@ -407,11 +417,12 @@ main(int argc, char **argv)
 	elders_init(&m->elders);
 	loop_init(&m->loop);
 	log_init("master", -1, 2);
-	if (logs_init(&m->logs, &m->loop) != 0 || take_signals(m) != 0) {
+	if (logs_init(&m->logs, &m->loop) != 0 || logs_init_file(&m->slow, &m->loop) != 0 || take_signals(m) != 0) {
 		fprintf(stderr, "margayd: cannot start: %s\n", strerror(errno));
 		return EXIT_SYSTEM;
 	}
 	if (sdnotify_init(&m->notify) != 0)
 		log_warn("NOTIFY_SOCKET cannot be used");
+	m->logs.slow = &m->slow;
 	return serve(m, &a);
 }

@@ -110,7 +110,7 @@ struct master {
 	bool hurried;     /* second stop signal */
 	bool serving_said;
 	struct loop loop;
-	struct logs logs;
+	struct logs logs, slow; /* slow: the slow log, without a target while it is off */
 	struct loop_fd signal_node;
 	int signal_fd;
 	struct runtime rt;

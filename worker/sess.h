@@ -221,6 +221,7 @@ struct sess {
 	struct meta *meta;      /* definitions of the reply under way, for who caches them; else NULL */
 	struct replay *replay;  /* log of the open transaction (sess_replay.h); NULL: none */
 	struct trace *trace;    /* SET margay_trace; NULL: off */
+	struct slow *slow;      /* text of the statement under way, for the slow log; NULL: none was kept yet */
 	char info[INFO_LEN];
 };
 
@@ -483,6 +484,11 @@ trace_begin(struct sess *s, enum trace_stage st)
 	if (unlikely(s->trace != NULL))
 		trace_stage(s, st);
 }
+
+/* sess_slow.c */
+void slow_keep(struct sess *s, const void *text, size_t len);
+void slow_end(struct sess *s, u64 ns);
+void slow_off(struct sess *s);
 
 /* sess_digest.c */
 void digest_text(struct sess *s, const void *text, size_t len, u32 lex_mode);

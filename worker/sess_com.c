@@ -160,6 +160,8 @@ com_query(struct sess *s, const u8 *text, size_t len)
 	keep_info(s, text, len);
 	if (s->w->cfg.r->margay.digests)
 		digest_text(s, text, MIN(len, (size_t)PKT_MAX_BODY - 1), sess_lex_mode(s));
+	if (unlikely(s->w->slow_ns != UINT64_MAX))
+		slow_keep(s, text, len);
 	if (unlikely((s->cmd.st.flags & STMT_F_MARGAY) != 0) && trace_variable(s))
 		return;
 	if (unlikely(s->trace != NULL) && trace_show(s))
@@ -666,6 +668,8 @@ cmd_stream(struct sess *s, u8 **p, u8 *end)
 		keep_info(s, body + 1, MIN(first - 1, (size_t)4096));
 		if (s->w->cfg.r->margay.digests)
 			digest_text(s, body + 1, MIN(first - 1, (size_t)STREAM_LOOK), sess_lex_mode(s) | LEX_TRUNCATED);
+		if (unlikely(s->w->slow_ns != UINT64_MAX))
+			slow_keep(s, body + 1, first - 1);
 		cmd_dispatch(s);
 	} else if (c->com == COM_STMT_PREPARE) {
 		stream_prepare(s, body + 1, first - 1);

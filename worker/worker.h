@@ -146,6 +146,7 @@ struct worker {
 	bool have_cfg;
 	u64 gen;
 
+	u64 slow_ns; /* slow_log_time, UINT64_MAX: there is no slow log */
 	u64 defaults; /* counts changes of what new server connections begin with (STMT_F_DEFAULTS) */
 	struct wserver *srv; /* max_servers */
 	u32 max_servers;

@@ -246,6 +246,67 @@ Test(logs, a_reader_that_stands_still_blocks_nothing_and_loses_only_what_does_no
 	loop_fini(&r.loop);
 }
 
+static size_t
+file_text(const char *path, char *buf, size_t size)
+{
+	FILE *f = fopen(path, "r");
+	size_t n = f != NULL ? fread(buf, 1, size - 1, f) : 0;
+
+	if (f != NULL)
+		fclose(f);
+	buf[n] = '\0';
+	return n;
+}
+
+/* Entries of the slow log come through a child's pipe among its lines, and go to a file of their own, if there is one. */
+Test(logs, entries_of_the_slow_log)
+{
+	static struct rig r;
+	static struct logs slow;
+	static struct log_pipe p;
+	static char text[20000], big[6000];
+	char path[] = "/tmp/t_master_slow.XXXXXX";
+	int fds[2], file = mkstemp(path);
+
+	rig_open(&r);
+	cr_assert_eq(pipe2(fds, O_NONBLOCK), 0);
+	cr_assert_eq(logs_init_file(&slow, &r.loop), 0);
+	r.logs.slow = &slow;
+	cr_assert_eq(log_pipe_open(&p, &r.logs, fds[0], "worker"), 0);
+	log_set_sink(NULL, NULL);
+	log_set_fd(fds[1]);
+	log_slow("nobody", 6); /* there is no file */
+	cr_assert_eq(loop_turn(&r.loop), 0);
+	cr_assert_eq(logs_target(&slow, path), 0);
+	log_err("a line");
+	log_slow("# one\nSELECT 'a\\n\n';", 20);
+	memset(big, '\n', sizeof big);
+	log_slow(big, sizeof big);
+	log_slow("last", 4);
+	cr_assert_eq(loop_turn(&r.loop), 0);
+	file_text(path, text, sizeof text);
+	cr_assert_null(strstr(text, "nobody"));
+	cr_assert_eq(strncmp(text, "# Time: ", 8), 0);
+	cr_assert_not_null(strstr(text, "\n# one\nSELECT 'a\\n\n';\n# Time: "), "%s", text);
+	cr_assert_not_null(strstr(text, "\n\n\n...\n# Time: "));
+	cr_assert_not_null(strstr(text, "\nlast\n"));
+	cr_assert_eq(drain_lines(r.rd), 1);
+	cr_assert_eq(logs_target(&slow, ""), 0);
+	log_slow("off again", 9);
+	cr_assert_eq(loop_turn(&r.loop), 0);
+	file_text(path, text, sizeof text);
+	cr_assert_null(strstr(text, "off again"));
+	cr_assert_eq(slow.own_errors, 0);
+	log_set_fd(2);
+	log_pipe_close(&p);
+	logs_fini(&slow);
+	logs_fini(&r.logs);
+	loop_fini(&r.loop);
+	close(fds[1]);
+	close(file);
+	unlink(path);
+}
+
 Test(logs, a_reader_that_is_gone_costs_lines_only)
 {
 	static struct rig r;
