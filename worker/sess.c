@@ -513,7 +513,6 @@ on_sess_closed(void *arg)
 	istr_put(&w->in, s->program);
 	settings_put(&w->in, s->set);
 	trace_off(s);
-	slow_off(s);
 	bpool_forget(s);
 	auth_forget(s);
 	mem_wipe(s->stage1, sizeof s->stage1);
@@ -623,6 +622,8 @@ sess_cmd_clear(struct sess *s)
 		digest_end(s);
 	if (unlikely(s->w->slow_ns != UINT64_MAX) && ev_now(&s->w->loop) - s->cmd.started >= s->w->slow_ns)
 		slow_end(s, ev_now(&s->w->loop) - s->cmd.started);
+	if (unlikely(s->slow != NULL))
+		slow_off(s);
 	if (s->cmd.buf != NULL) {
 		s->w->bytes_held -= s->cmd.len;
 		free(s->cmd.buf);

@@ -221,7 +221,7 @@ struct sess {
 	struct meta *meta;      /* definitions of the reply under way, for who caches them; else NULL */
 	struct replay *replay;  /* log of the open transaction (sess_replay.h); NULL: none */
 	struct trace *trace;    /* SET margay_trace; NULL: off */
-	struct slow *slow;      /* text of the statement under way, for the slow log; NULL: none was kept yet */
+	struct slow *slow;      /* text of the statement under way, for the slow log; NULL: none is kept */
 	char info[INFO_LEN];
 };
 

@@ -14,10 +14,10 @@ struct slow {
 void
 slow_keep(struct sess *s, const void *text, size_t len)
 {
+	slow_off(s);
+	s->slow = malloc(sizeof *s->slow);
 	if (s->slow == NULL)
-		s->slow = malloc(sizeof *s->slow);
-	if (s->slow == NULL)
-		return;
+		return; /* it is not logged */
 	s->slow->len = len;
 	memcpy(s->slow->text, text, MIN(len, sizeof s->slow->text));
 }
