@@ -3,6 +3,7 @@ the memory of the workers stays what it was."""
 import threading
 
 from margaytest import *
+from mt_certs import Authority
 from raw import *
 
 M16 = 1 << 24
@@ -11,7 +12,9 @@ TYPES = (LONGLONG, BLOB)
 
 
 def setup():
-    global db, m
+    global db, m, ca, crt
+    ca = Authority("ca")
+    crt = ca.issue("proxy.example", "DNS:proxy.example,IP:127.0.0.1")
     db = replication_set(0, options=["--max-allowed-packet=128M", "--local-infile=1", "--skip-log-bin", "--long-query-time=1000"])
     m = Margay(db, margay={"max_packet_size": "128M", "workers": 1}, server={"pool_size": 3})
     db[0].sql("USE shop", "CREATE TABLE bl (a BIGINT PRIMARY KEY, b LONGBLOB) ENGINE=MyISAM", "CREATE TABLE tx (a INT)")
@@ -81,17 +84,25 @@ def table(c):
     return c.exchange(b"\x03SELECT a, LENGTH(b), MD5(b) FROM bl ORDER BY a")
 
 
+def query_steps(c, n):
+    return [c.exchange(sized(b"\x03SELECT 1, LENGTH('", n, b"')")), c.exchange(sized(b"\x03INSERT INTO bl VALUES (1, '", n, b"')")),
+            table(c), c.exchange(sized(b"\x03SELEC '", n, b"'")), c.exchange(b"\x03SELECT 1")]
+
+
 @limit(400)
 def test_query():
-    compare("COM_QUERY", lambda c, n: [c.exchange(sized(b"\x03SELECT 1, LENGTH('", n, b"')")), c.exchange(sized(b"\x03INSERT INTO bl VALUES (1, '", n, b"')")),
-                                       table(c), c.exchange(sized(b"\x03SELEC '", n, b"'")), c.exchange(b"\x03SELECT 1")])
+    compare("COM_QUERY", query_steps)
+
+
+def rows_steps(c, n):
+    out = [c.exchange(b"\x03SELECT REPEAT('r', %d - 4) AS r UNION ALL SELECT 'x'" % n)]
+    return out if n > 2 * M16 else out + [c.exchange(b"\x03SELECT 'x', REPEAT('r', %d - 6) AS r" % n)]
 
 
 @limit(400)
 def test_rows():
     for e in (0, CAP_DEPRECATE_EOF):
-        compare("rows", lambda c, n: [c.exchange(b"\x03SELECT REPEAT('r', %d - 4) AS r UNION ALL SELECT 'x'" % n)] if n > 2 * M16 else [
-            c.exchange(b"\x03SELECT REPEAT('r', %d - 4) AS r UNION ALL SELECT 'x'" % n), c.exchange(b"\x03SELECT 'x', REPEAT('r', %d - 6) AS r" % n)], caps_on=e, each=SIZES)
+        compare("rows", rows_steps, caps_on=e)
 
 
 def prepare_steps(c, n):
@@ -224,6 +235,44 @@ def test_errors_of_long_commands_leave_the_session():
     eq(c.exchange(data), [])
     eq([p[1][:1] for p in c.exchange(execute(s, [(LONGLONG, b"\1" * 8), (BLOB, b"")]))], [b"\xff"])
     eq(c.exchange(b"\x03SELECT 3")[-2][1], b"\x013")
+
+
+def layered(server):
+    """All of it through two of them, one the server of the other; what is between as `server` says: one writes it, the other reads it."""
+    global m
+    alone = m
+    users = {name: {"password": password} for name, password in (APP, MONITOR)}
+    back = Margay(db, margay={"max_packet_size": "128M", "tls_cert": crt[0], "tls_key": crt[1]}, server={"pool_size": 3}, users=users, name="back")
+    m = Margay([back], margay={"max_packet_size": "128M"}, server={"pool_size": 3, **server}, name="front")
+    try:
+        some = [M16 - 1, M16 + 1]
+        compare("COM_QUERY", query_steps, each=some)
+        compare("rows", rows_steps, each=some)
+        compare("COM_STMT_PREPARE", prepare_steps, each=some)
+        compare("COM_STMT_EXECUTE", execute_steps, each=some)
+        compare("COM_STMT_SEND_LONG_DATA", long_data_steps, each=some)
+        compare("COM_STMT_BULK_EXECUTE", bulk_steps, each=some)
+        compare("COM_STMT_FETCH", fetch_steps, each=some)
+        compare("LOAD DATA LOCAL INFILE", infile_steps, each=some, caps_on=CAP_LOCAL_FILES)
+    finally:
+        m.stop()
+        m = alone
+        back.stop()
+
+
+@limit(400)
+def test_tls():
+    layered({"tls": "verify-ca", "tls_ca": ca.pem})
+
+
+@limit(400)
+def test_zlib():
+    layered({"compression": "zlib", "compression_level": 1})
+
+
+@limit(400)
+def test_zstd_in_tls():
+    layered({"compression": "zstd", "tls": "required"})
 
 
 if __name__ == '__main__':
