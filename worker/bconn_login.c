@@ -46,7 +46,8 @@ login_failed_err(struct bconn *b, int code, const u8 *body, size_t len)
 	else
 		snprintf(text, sizeof text, "error %u: %.*s", e.code, (int)MIN(e.text.len, 240),
 		    (const char *)e.text.p);
-	if (b->state == BCONN_AUTH && e.code != 1045 && e.code != 1698)
+	/* 1045, 1698: wrong password or method; 1862: it has expired; 4151: the account is locked */
+	if (b->state == BCONN_AUTH && e.code != 1045 && e.code != 1698 && e.code != 1862 && e.code != 4151)
 		code = ERR_CONNECT_REFUSED; /* it is there, and has its reasons */
 	if (code == ERR_BACKEND_AUTH)
 		(void)bconn_auth_lack(b, text, sizeof text);

@@ -255,14 +255,23 @@ def test_long_database_names():
 def test_accounts_that_the_server_does_not_know():
     """Its refusal is told at once and as one, also of a read: no other server, and no waiting, would help."""
     g = Margay([db[0]], cluster={"topology": "standalone", "failover_timeout": "600s"}, users={"app": {"password": APP[1]},
-               "stranger": {"password": "x"}})
+               "stranger": {"password": "x"}, "locked": {"password": "x"}, "expired": {"password": "x"}})
+    db[0].sql("CREATE USER locked IDENTIFIED BY 'x' ACCOUNT LOCK", "CREATE USER expired IDENTIFIED BY 'x' PASSWORD EXPIRE",
+              "GRANT SELECT ON shop.* TO locked, expired", "SET GLOBAL disconnect_on_expired_password = 1")
     try:
+        for user, word in ("stranger", "stranger"), ("locked", "is locked"), ("expired", "expired"):
+            no, text = raises(1045, g.conn, user, "x", database="shop")
+            ok(word in text, text)
+            no, text = raises(1045, query, g.conn(user, "x", database=None), "SELECT 1")
+            ok(word in text, text)
+            eq(g.sql("SELECT 1"), ((1,),))
         c = g.conn("stranger", "x", database=None)
         for sql in ("SELECT 1", "SELECT 1 FROM shop.t", "DO 1", "SELECT @@version"):
             no, text = raises(1045, query, c, sql)
             ok("stranger" in text, text)
         eq(g.sql("SELECT 1"), ((1,),))
     finally:
+        db[0].sql("SET GLOBAL disconnect_on_expired_password = 0", "DROP USER locked, expired")
         g.stop()
 
 
