@@ -5,6 +5,7 @@ import struct
 
 from margaytest import *
 from mt_wire import *
+from raw import Raw
 
 
 def setup():
@@ -204,6 +205,19 @@ def test_client_flags_that_set_variables():
                     who.close()
     finally:
         db[0].sql("SET GLOBAL interactive_timeout = DEFAULT")
+
+
+def test_query_attributes():
+    """MySQL 8's, which no MariaDB server has: who asks for them all the same gets the answers of a MariaDB server, with a
+    statement in the new form (no attributes, one set of them) and in the old one."""
+    attributes = 0x08000000
+    got = []
+    for port in db[0].port, m.port:
+        c = Raw(port, *APP, caps_on=attributes)
+        ok(not c.caps & attributes, "not offered")
+        got.append([c.exchange(b"\x03SELECT 1 AS one"), c.exchange(b"\x03\0\1SELECT 1 AS one"), c.exchange(b"\x03SELECT 2 AS two")])
+        c.close()
+    eq(got[1], got[0])
 
 
 def test_warnings_of_results_without_rows():
