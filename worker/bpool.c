@@ -363,12 +363,15 @@ open_one(struct bpool *bp)
 		return true;
 	}
 	int e = errno;
+	bool own = e == EMFILE || e == ENFILE || e == ENOBUFS || e == ENOMEM; /* no fault of the server's */
 
 	cell_give(srv, cell);
-	srv->suspect_until = ev_now(&srv->w->loop) + SUSPECT_NS;
 	STAT_ADD(srv->w->sstat[srv->id].connect_errors, 1);
-	chan_ring(srv->w->health_bell);
-	bpool_on_failure(bp, ERR_CONNECT, e == EADDRNOTAVAIL ? "its address is not known yet" : strerror(e));
+	if (!own) {
+		srv->suspect_until = ev_now(&srv->w->loop) + SUSPECT_NS;
+		chan_ring(srv->w->health_bell);
+	}
+	bpool_on_failure(bp, own ? ERR_EXHAUSTED : ERR_CONNECT, e == EADDRNOTAVAIL ? "its address is not known yet" : strerror(e));
 	return false;
 }
 

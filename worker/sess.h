@@ -101,7 +101,7 @@ struct cmd {
 	struct istr *text;     /* COM_STMT_PREPARE */
 	struct link_kill_user *kill_user; /* KILL USER: what is done when the server has done it; NULL: nothing */
 	u8 results;            /* MCAP_CACHE_METADATA: result sets so far, no more than 2 are counted */
-	bool login_refused;    /* the last server tried knows the account or its password not: waiting changes nothing */
+	int refused; /* by the last server tried, or for want of something here: waiting changes nothing. The error; 0: it may wait */
 	char last_error[160];  /* what the last server tried had to say */
 };
 

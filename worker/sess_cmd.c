@@ -175,9 +175,9 @@ choose_server(struct sess *s)
 		u32 writable = w->health->clusters[c->id].writable;
 		const char *full = "";
 
-		if (in.hint_server < 0 && !s->cmd.login_refused && hold_statement(s, &full))
+		if (in.hint_server < 0 && s->cmd.refused == 0 && hold_statement(s, &full))
 			return NULL;
-		cmd_fail(s, s->cmd.login_refused ? ERR_BACKEND_AUTH : out.why == ROUTE_NO_PRIMARY ? ERR_NO_PRIMARY : ERR_NO_SERVER,
+		cmd_fail(s, s->cmd.refused != 0 ? s->cmd.refused : out.why == ROUTE_NO_PRIMARY ? ERR_NO_PRIMARY : ERR_NO_SERVER,
 		    "cluster %s: %s%s%s%s", cfg_text(&w->cfg, c->section_name), route_words[out.why], full,
 		    prim < 0 && writable > 1 ? ", more than one server is writable" :
 		    prim >= 0 && wserver_drained(w, (u32)prim) ? ", it is being drained" : "",
@@ -723,14 +723,15 @@ sess_on_connect_failed(struct sess *s, struct wserver *srv, int code, const char
 {
 	s->cmd.exclude |= 1ull << s->cmd.server_index;
 	s->cmd.retries++;
-	s->cmd.login_refused = code == ERR_BACKEND_AUTH;
+	/* a login that waited would keep a descriptor meanwhile */
+	s->cmd.refused = code == ERR_BACKEND_AUTH || (code == ERR_EXHAUSTED && s->cmd.login) ? code : 0;
 	if (s->cmd.read && s->cmd.retries <= ROUTE_MAX_SERVERS) {
 		STAT_ADD(s->w->stat->retried, 1);
 		snprintf(s->cmd.last_error, sizeof s->cmd.last_error, "; server %.60s: %.80s", srv->name, text);
 		cmd_dispatch(s);
 		return;
 	}
-	if (code == ERR_CONNECT) {
+	if ((code == ERR_CONNECT || code == ERR_EXHAUSTED) && s->cmd.refused == 0) {
 		const char *full;
 
 		snprintf(s->cmd.last_error, sizeof s->cmd.last_error, "; server %.60s: %.80s", srv->name, text);
