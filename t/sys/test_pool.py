@@ -3,12 +3,12 @@ from margaytest import *
 
 LIMIT = 8     # max_connections of a server; three of them are kept for control
 USABLE = LIMIT - 3
+ROW = ["--binlog-format=ROW"]  # of mixed replication a ROLLBACK behind a temporary table may drop that on the replica
 
 
 def setup():
     global db
-    # ROW: of mixed replication a ROLLBACK behind a temporary table may drop that on the replica
-    db = replication_set(1, options=["--binlog-format=ROW"])
+    db = replication_set(1, options=ROW)
     db[0].sql("CREATE TABLE shop.t (id INT AUTO_INCREMENT PRIMARY KEY, v INT)",
               "INSERT INTO shop.t (v) VALUES (1), (2), (3)")
     db[1].catch_up()
@@ -234,7 +234,7 @@ def oracle_world(server):
 def test_two_client_oracle():
     """Two clients interleave random statements over one pooled connection (or few); each sees exactly what it
     would see alone on a connection of its own to one server."""
-    oracle = MariaDB("oracle")
+    oracle = MariaDB("oracle", ROW)
     accounts(oracle)
     steps, refused = 400 if args.quick else 2500, 0
     for pool_size in (1, 3):
