@@ -89,6 +89,15 @@ append_visible(char *dst, size_t n, size_t size, const char *src)
 	return n;
 }
 
+static void
+put_line(const char *line, size_t n)
+{
+	if (L.sink != NULL)
+		L.sink(L.sink_arg, line, n);
+	else if (write(L.fd, line, n) < 0 && L.dropped != NULL)
+		__atomic_store_n(L.dropped, *L.dropped + 1, __ATOMIC_RELAXED);
+}
+
 void
 log_at(enum log_level level, const char *fmt, ...)
 {
@@ -118,10 +127,7 @@ log_at(enum log_level level, const char *fmt, ...)
 		n += 3;
 	}
 	line[n++] = '\n';
-	if (L.sink != NULL)
-		L.sink(L.sink_arg, line, n);
-	else if (write(L.fd, line, n) < 0 && L.dropped != NULL)
-		__atomic_store_n(L.dropped, *L.dropped + 1, __ATOMIC_RELAXED);
+	put_line(line, n);
 	errno = saved;
 }
 
@@ -144,10 +150,7 @@ log_slow(const char *entry, size_t len)
 		line[n++] = entry[i] == '\n' ? 'n' : entry[i];
 	}
 	line[n++] = '\n';
-	if (L.sink != NULL)
-		L.sink(L.sink_arg, line, n);
-	else if (write(L.fd, line, n) < 0 && L.dropped != NULL)
-		__atomic_store_n(L.dropped, *L.dropped + 1, __ATOMIC_RELAXED);
+	put_line(line, n);
 	errno = saved;
 }
 

@@ -521,7 +521,7 @@ own_command_err(struct bconn *b, enum expect e)
 		 * have said them to the session */
 		cmd_fail(s, 0, "%.*s", (int)b->reply.pkt_len, (const char *)b->reply.pkt);
 	} else if (e == EXP_INSERT_ID) {
-		cmd_fail(s, ERR_STATE_LOST, "LAST_INSERT_ID(), which the statement may ask for");
+		cmd_fail_lost_id(s);
 	} else {
 		cmd_fail(s, ERR_STATE_LOST, "server %s refused the session's settings: %s", b->srv->name, text);
 	}

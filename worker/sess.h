@@ -366,6 +366,7 @@ bool cmd_wants_insert_id(struct sess *s);
 /* May the statement look at a LAST_INSERT_ID() that was lost with its connection? Told once: from then on the session has inserted
  * nothing. */
 bool cmd_asks_lost_id(struct sess *s);
+void cmd_fail_lost_id(struct sess *s);
 bool cmd_may_tell_id(const struct sess *s);
 /* True: something was sent, the statement follows when it succeeded. own_connection: the session keeps it. */
 bool cmd_send_ahead(struct sess *s, struct bconn *b, bool own_connection);
@@ -500,6 +501,9 @@ void local_processlist(struct sess *s, bool full);
 /* KILL with a number: as the session was greeted, what CONNECTION_ID() told it, or what the server's process list shows.
  * False: it is for the server to do, and the statement not answered yet. */
 bool local_kill(struct sess *s, u64 id, u32 flags);
+#define KILL_HAND_OVER_NS (5000 * MS_NS) /* another worker does it within this time or not at all: later an id may be another's */
+/* The record of the next session of all workers of this epoch; *at, which begins at 0, is where to go on. False: there is none. */
+bool local_session_next(struct worker *w, u64 *at, struct shm_session *r);
 /* sess_kill.c: KILL .. USER, of a text with this `arg`. True: it was answered. */
 bool kill_user(struct sess *s, const void *arg, size_t len);
 /* The server has carried it out, and ended `rows` threads. Takes k. True: the session itself is to end. */

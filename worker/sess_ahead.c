@@ -133,6 +133,12 @@ cmd_wants_insert_id(struct sess *s)
 	return asks_insert_id(s) || (s->cmd.st.flags & STMT_F_LEAVES_ID) != 0 || s->keeps_diag;
 }
 
+void
+cmd_fail_lost_id(struct sess *s)
+{
+	cmd_fail(s, ERR_STATE_LOST, "LAST_INSERT_ID(), which the statement may ask for");
+}
+
 bool
 cmd_asks_lost_id(struct sess *s)
 {

@@ -67,6 +67,15 @@ charset_set(struct sess *s, u8 collation)
 	s->unsafe_charset = s->unsafe_login = collation == 0 || login_unsafe_collation(collation);
 }
 
+/* ... of a session that goes on: with connections of other pools. */
+static void
+charset_change(struct sess *s, u8 collation)
+{
+	charset_set(s, collation);
+	s->user_gen = UINT64_MAX;
+	(void)sess_user(s);
+}
+
 static void
 as_new(struct sess *s, const struct hs_change_user *u, struct istr *db)
 {
@@ -94,10 +103,8 @@ change_begin(struct sess *s, const u8 *body, size_t len)
 	struct istr *db = NULL;
 
 	if (s->failed_changes >= FAILED_MAX) {
-		charset_set(s, 0);
+		charset_change(s, 0);
 		sess_reset(s);
-		s->user_gen = UINT64_MAX; /* other pools */
-		(void)sess_user(s);
 		cmd_fail(s, ERR_UNKNOWN_COM, "Unknown command");
 		return;
 	}
@@ -173,10 +180,8 @@ change_left_collation(struct sess *s)
 {
 	if (s->refused_collation == 0)
 		return;
-	charset_set(s, s->refused_collation);
+	charset_change(s, s->refused_collation);
 	s->refused_collation = 0;
-	s->user_gen = UINT64_MAX; /* other pools */
-	(void)sess_user(s);
 }
 
 void

@@ -667,7 +667,7 @@ cmd_dispatch(struct sess *s)
 		return;
 	}
 	if (unlikely(s->insert_id_lost) && cmd_asks_lost_id(s)) {
-		cmd_fail(s, ERR_STATE_LOST, "LAST_INSERT_ID(), which the statement may ask for");
+		cmd_fail_lost_id(s);
 		return;
 	}
 	if (s->diag_lost && diagnostics_lost(s))

@@ -153,6 +153,15 @@ cmd_has_word(const struct sess *s, const char *word)
 	return has_word(p, len, word);
 }
 
+/* KILL, of a session by its number or of a user's. True: it was answered. */
+static bool
+kill_here(struct sess *s, const void *text)
+{
+	const struct stmt *st = &s->cmd.st;
+
+	return st->arg_len == 0 ? local_kill(s, st->num, st->flags) : kill_user(s, (const char *)text + st->arg_off, st->arg_len);
+}
+
 static void
 com_query(struct sess *s, const u8 *text, size_t len)
 {
@@ -171,8 +180,7 @@ com_query(struct sess *s, const u8 *text, size_t len)
 		return;
 	}
 	/* in any other form the server looks for the thread: ids of clients are none of its own (shm/link.h) */
-	if (s->cmd.st.kind == STMT_KILL && (s->cmd.st.arg_len == 0 ? local_kill(s, s->cmd.st.num, s->cmd.st.flags) :
-		kill_user(s, text + s->cmd.st.arg_off, s->cmd.st.arg_len)))
+	if (s->cmd.st.kind == STMT_KILL && kill_here(s, text))
 		return;
 	cmd_dispatch(s);
 }
@@ -364,8 +372,7 @@ com_stmt(struct sess *s, const u8 *body, size_t len)
 		if (s->w->cfg.r->margay.digests)
 			digest_execute(s, ps);
 	}
-	if (c->com == COM_STMT_EXECUTE && c->st.kind == STMT_KILL && !c->streamed &&
-	    (c->st.arg_len == 0 ? local_kill(s, c->st.num, c->st.flags) : kill_user(s, ps->text->text + c->st.arg_off, c->st.arg_len)))
+	if (c->com == COM_STMT_EXECUTE && c->st.kind == STMT_KILL && !c->streamed && kill_here(s, ps->text->text))
 		return;
 	if (c->streamed) {
 		c->st.flags &= ~(STMT_F_READ | STMT_F_STATE_READ | STMT_F_TRX_RO);

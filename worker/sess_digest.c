@@ -51,25 +51,31 @@ begin_record(struct sess *s, const struct digest *shape, u64 key, const struct i
 	s->cmd.digest = key;
 }
 
+/* Its record, which may have to be made. */
+static void
+find_record(struct sess *s, const struct digest *shape, const struct istr *db)
+{
+	u64 key;
+
+	if (shape->hash == 0)
+		return;
+	key = key_of(shape->hash, db);
+	if (likely(shm_digest_find(s->w->seg, key, &s->cmd.digest_at) != NULL))
+		s->cmd.digest = key;
+	else
+		begin_record(s, shape, key, db);
+}
+
 /* The text of a statement that is about to be run. */
 void
 digest_text(struct sess *s, const void *text, size_t len, u32 lex_mode)
 {
-	struct digest *shape = &s->w->shape;
-	u64 key;
-
 	if (len > LOOK_MOST) {
 		len = LOOK_MOST;
 		lex_mode |= LEX_TRUNCATED;
 	}
-	digest_make(text, len, lex_mode, shape);
-	if (shape->hash == 0)
-		return;
-	key = key_of(shape->hash, s->db);
-	if (likely(shm_digest_find(s->w->seg, key, &s->cmd.digest_at) != NULL))
-		s->cmd.digest = key;
-	else
-		begin_record(s, shape, key, s->db);
+	digest_make(text, len, lex_mode, &s->w->shape);
+	find_record(s, &s->w->shape, s->db);
 }
 
 /* A prepared statement is about to be run. */
@@ -78,7 +84,6 @@ digest_execute(struct sess *s, const struct ps *ps)
 {
 	struct istr *t = ps->text;
 	struct digest *shape = &s->w->shape;
-	u64 key;
 
 	if (t->shape != 0 && shm_digest_find(s->w->seg, key_of(t->shape, ps->db), &s->cmd.digest_at) != NULL) {
 		s->cmd.digest = key_of(t->shape, ps->db);
@@ -87,13 +92,7 @@ digest_execute(struct sess *s, const struct ps *ps)
 	digest_make(t->text, MIN(t->len, LOOK_MOST), t->lex_mode | (ps->here_only || t->len > LOOK_MOST ? LEX_TRUNCATED : 0),
 	    shape);
 	t->shape = shape->hash;
-	if (shape->hash == 0)
-		return;
-	key = key_of(shape->hash, ps->db);
-	if (shm_digest_find(s->w->seg, key, &s->cmd.digest_at) != NULL)
-		s->cmd.digest = key;
-	else
-		begin_record(s, shape, key, ps->db);
+	find_record(s, shape, ps->db);
 }
 
 /* It has ended, one way or the other. */

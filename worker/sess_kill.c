@@ -53,25 +53,13 @@ tell_all(struct worker *w, const struct link_kill_user *k)
 static u64
 count_all(struct worker *w, const struct link_kill_user *k)
 {
-	u64 n = 0;
+	struct shm_session r;
+	char host[64];
+	u64 n = 0, at = 0;
 
-	for (u32 i = 0; i < w->nworkers; i++) {
-		const struct shm_seg_worker *seg = i == w->slot ? w->seg : w->peer[i];
-
-		if (seg == NULL || __atomic_load_n(&shm_master_workers(w->names)[i].pid, __ATOMIC_RELAXED) == 0)
-			continue;
-		const struct shm_session *tab = shm_worker_sessions(seg);
-		for (u32 j = 0; j < seg->max_sessions; j++) {
-			struct shm_session r;
-			char host[64];
-
-			if (__atomic_load_n(&tab[j].id, __ATOMIC_RELAXED) == 0 || seq_read(&tab[j].seq, &r, &tab[j], sizeof r) != 0 ||
-			    r.id == 0 || r.state == SESS_LOGIN)
-				continue;
-			r.user[sizeof r.user - 1] = r.addr[sizeof r.addr - 1] = '\0';
-			peer_host_text(r.addr, host, sizeof host);
-			n += is_meant(k, r.user, host);
-		}
+	while (local_session_next(w, &at, &r)) {
+		peer_host_text(r.addr, host, sizeof host);
+		n += r.state != SESS_LOGIN && is_meant(k, r.user, host);
 	}
 	return n;
 }
@@ -121,7 +109,7 @@ kill_user(struct sess *s, const void *arg, size_t len)
 	if (u != NULL && u->process_admin) {
 		u64 n = count_all(s->w, &k);
 
-		k.deadline = ev_now(&s->w->loop) + 5000 * MS_NS;
+		k.deadline = ev_now(&s->w->loop) + KILL_HAND_OVER_NS;
 		if (n == 0)
 			return false;
 		tell_all(s->w, &k);
@@ -146,7 +134,7 @@ kill_user_done(struct sess *s, struct link_kill_user *k, u32 server, u64 rows)
 
 	if (rows > 0 || self) {
 		k->server = server;
-		k->deadline = ev_now(&s->w->loop) + 5000 * MS_NS;
+		k->deadline = ev_now(&s->w->loop) + KILL_HAND_OVER_NS;
 		tell_all(s->w, k);
 	}
 	bool end = self && !k->query_only;

@@ -73,14 +73,39 @@ process_row(struct rset *rs, const struct shm_session *r, u64 now, bool full, bo
 	rset_row(rs, v, 9);
 }
 
-/* Sessions of all workers of this epoch: the user's own, or all for a process_admin. */
+bool
+local_session_next(struct worker *w, u64 *at, struct shm_session *r)
+{
+	u32 k = (u32)*at;
+
+	for (u32 i = (u32)(*at >> 32); i < w->nworkers; i++, k = 0) {
+		const struct shm_seg_worker *seg = i == w->slot ? w->seg : w->peer[i];
+
+		if (seg == NULL || __atomic_load_n(&shm_master_workers(w->names)[i].pid, __ATOMIC_RELAXED) == 0)
+			continue;
+		while (k < seg->max_sessions) {
+			const struct shm_session *t = &shm_worker_sessions(seg)[k++];
+
+			if (__atomic_load_n(&t->id, __ATOMIC_RELAXED) == 0 || seq_read(&t->seq, r, t, sizeof *r) != 0 || r->id == 0)
+				continue;
+			r->user[sizeof r->user - 1] = r->addr[sizeof r->addr - 1] = r->db[sizeof r->db - 1] = '\0';
+			*at = (u64)i << 32 | k;
+			return true;
+		}
+	}
+	return false;
+}
+
+/* The user's own sessions, or all for a process_admin. */
 void
 local_processlist(struct sess *s, bool full)
 {
 	struct worker *w = s->w;
 	u8 buf[4096];
 	struct wr wr = wr_init(buf, sizeof buf);
+	struct shm_session r;
 	struct rset rs;
+	u64 at = 0;
 	bool ok;
 	const struct cfg_user *u = sess_user(s);
 	bool all = u != NULL && u->process_admin;
@@ -97,25 +122,12 @@ local_processlist(struct sess *s, bool full)
 	rset_column_str(&rs, "Progress", 8);
 	rset_columns_end(&rs);
 	ok = !wr.bad && sess_send(s, buf, wr.len);
-	for (u32 i = 0; ok && i < w->nworkers; i++) {
-		const struct shm_seg_worker *seg = i == w->slot ? w->seg : w->peer[i];
-		const struct shm_session *tab = shm_worker_sessions(seg);
-
-		if (__atomic_load_n(&shm_master_workers(w->names)[i].pid, __ATOMIC_RELAXED) == 0)
+	while (ok && local_session_next(w, &at, &r)) {
+		if (!all && strcmp(r.user, s->user) != 0)
 			continue;
-		for (u32 k = 0; ok && k < seg->max_sessions; k++) {
-			struct shm_session r;
-
-			if (__atomic_load_n(&tab[k].id, __ATOMIC_RELAXED) == 0 ||
-			    seq_read(&tab[k].seq, &r, &tab[k], sizeof r) != 0 || r.id == 0)
-				continue;
-			r.user[sizeof r.user - 1] = r.addr[sizeof r.addr - 1] = r.db[sizeof r.db - 1] = '\0';
-			if (!all && strcmp(r.user, s->user) != 0)
-				continue;
-			wr.len = 0;
-			process_row(&rs, &r, ev_now(&w->loop), full, r.id == s->id);
-			ok = !wr.bad && sess_send(s, buf, wr.len);
-		}
+		wr.len = 0;
+		process_row(&rs, &r, ev_now(&w->loop), full, r.id == s->id);
+		ok = !wr.bad && sess_send(s, buf, wr.len);
 	}
 	wr.len = 0;
 	rset_end(&rs, 0);
@@ -235,7 +247,7 @@ kill_hand_over(struct sess *s, u32 id, bool query, bool mark)
 	struct link_kill k = {.id = id,
 	    .query_only = query,
 	    .mark_only = mark,
-	    .deadline = ev_now(&w->loop) + 5000 * MS_NS, /* later the id may be another's */
+	    .deadline = ev_now(&w->loop) + KILL_HAND_OVER_NS,
 	    .by = s->id};
 
 	if (slot == w->slot && mark)

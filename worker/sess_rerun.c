@@ -203,7 +203,7 @@ rerun_done(struct sess *s, struct bconn *b)
 		replay_spoil(s, REPLAY_NONTRX); /* its tables are others here */
 	if (cmd_asks_lost_id(s)) {
 		bconn_set_state(b, BCONN_LINKED);
-		cmd_fail(s, ERR_STATE_LOST, "LAST_INSERT_ID(), which the statement may ask for");
+		cmd_fail_lost_id(s);
 		return;
 	}
 	if (!cmd_send_ahead(s, b, true))

@@ -1,6 +1,6 @@
 /* worker/sess_wait.c: statements that wait while their cluster has no primary: who may wait, for how long, and what wakes them.
- * A login that names a database is one too: a server has to say whether its user may have it. Only statements that have reached no server wait here, or that a server has refused before doing anything. Runs in a
- * worker.
+ * A login that names a database is one too: a server has to say whether its user may have it. Only statements that have
+ * reached no server wait here, or that a server has refused before doing anything. Runs in a worker.
  *
  * Health rings every worker when a verdict changes; the tick looks too, for what this worker alone has seen (a server that
  * refused a connection is tried again after a second).
