@@ -778,9 +778,7 @@ class World:
         if kind == "change_user":
             user, right, db, charset = rest
             out = client.change_user(user, USERS[user] if right else "wrong", db, charset)
-            if out[-1][1][:1] != b"\xff":
-                return out
-            return out + self.use_again(client)
+            return out + (self.use_again(client) if out[-1][1][:1] == b"\xff" else [])
         if kind == "init_db":
             return client.simple(COM_INIT_DB, rest[0].encode())
         if kind == "ping":

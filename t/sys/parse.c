@@ -4,13 +4,14 @@
  * -b N: parses each N times and prints nanoseconds.
  */
 #include <stdio.h>
-#include <stdlib.h>
-#include <time.h>
-#include <unistd.h>
 #include "parser/ast.h"
-#include "parser/stmt.h"
+#include "t/sys/filter.h"
 
 #define ARENA_MOST (256u * 1024 * 1024)
+
+static struct arena arena;
+static const char *prefix;
+static bool quiet;
 
 static void
 one_line(const char *p, size_t n)
@@ -21,7 +22,7 @@ one_line(const char *p, size_t n)
 
 /* Copies the text up to each table's name, in the order of the tree, which for tables is that of the text. */
 static void
-splice(const struct ast *n, const char *text, u32 *done, const char *prefix)
+splice(const struct ast *n, const char *text, u32 *done)
 {
 	if (n->kind == AST_TABLE) {
 		const struct ast *name = n->first;
@@ -41,7 +42,7 @@ splice(const struct ast *n, const char *text, u32 *done, const char *prefix)
 		}
 	}
 	for (const struct ast *c = n->first; c != NULL; c = c->next)
-		splice(c, text, done, prefix);
+		splice(c, text, done);
 }
 
 /* Spans of children lie within their parent's and do not overlap; a PARTITION BY or ON may not be in front of what it is
@@ -62,7 +63,7 @@ spans(const struct ast *n)
 }
 
 static void
-show(const struct ast_result *r, const char *text, size_t len, bool quiet, const char *prefix)
+show(const struct ast_result *r, const char *text, size_t len)
 {
 	static char buf[1 << 20];
 	static const char *const words[] = {"ok", "syntax", "deep", "full"};
@@ -75,7 +76,7 @@ show(const struct ast_result *r, const char *text, size_t len, bool quiet, const
 	if (prefix != NULL && r->verdict == AST_OK) {
 		putchar(' ');
 		for (const struct ast *s = r->first; s != NULL; s = s->next)
-			splice(s, text, &done, prefix);
+			splice(s, text, &done);
 		one_line(text + done, len - done);
 	} else if (r->verdict != AST_OK) {
 		printf(" %u wanted %s: ", r->err_off, r->wanted != NULL ? r->wanted : "-");
@@ -90,61 +91,43 @@ show(const struct ast_result *r, const char *text, size_t len, bool quiet, const
 }
 
 static void
-bench(struct arena *a, const char *text, size_t len, u32 mode, long rounds)
+bench(const char *text, size_t len, u32 mode, long rounds)
 {
-	struct timespec t0, t1;
+	double from = filter_ns();
 	struct ast_result r;
 
-	clock_gettime(CLOCK_MONOTONIC, &t0);
 	for (long i = 0; i < rounds; i++) {
-		arena_reset(a);
-		ast_parse(a, text, len, mode, &r);
+		arena_reset(&arena);
+		ast_parse(&arena, text, len, mode, &r);
 	}
-	clock_gettime(CLOCK_MONOTONIC, &t1);
-	double ns = ((double)(t1.tv_sec - t0.tv_sec) * 1e9 + (double)(t1.tv_nsec - t0.tv_nsec)) / (double)rounds;
+	printf("%8.1f ns %6zu bytes %5u nodes %.*s\n", (filter_ns() - from) / (double)rounds, len, r.nodes, 60, text);
+}
 
-	printf("%8.1f ns %6zu bytes %5u nodes %.*s\n", ns, len, r.nodes, 60, text);
+static void
+each(const char *text, size_t len, u32 mode)
+{
+	struct ast_result r;
+
+	arena_reset(&arena);
+	ast_parse(&arena, text, len, mode, &r);
+	show(&r, text, len);
+}
+
+static bool
+option(int opt, const char *arg)
+{
+	if (opt == 'q')
+		quiet = true;
+	else
+		prefix = arg;
+	return true;
 }
 
 int
 main(int argc, char **argv)
 {
-	long rounds = 0;
-	char *text = NULL;
-	const char *prefix = NULL;
-	size_t size = 0;
-	ssize_t n;
-	u32 mode = 0;
-	bool quiet = false;
-	int opt;
-	struct arena a;
-	struct ast_result r;
-
-	while ((opt = getopt(argc, argv, "b:m:qs:")) != -1) {
-		if (opt == 'b')
-			rounds = strtol(optarg, NULL, 0);
-		else if (opt == 'm')
-			mode = (u32)strtoul(optarg, NULL, 0);
-		else if (opt == 'q')
-			quiet = true;
-		else if (opt == 's')
-			prefix = optarg;
-		else
-			return 2;
-	}
-	arena_init(&a, ARENA_MOST);
-	while ((n = getdelim(&text, &size, 0, stdin)) > 0) {
-		size_t len = (size_t)n - (text[n - 1] == '\0');
-
-		if (rounds > 0) {
-			bench(&a, text, len, mode, rounds);
-			continue;
-		}
-		arena_reset(&a);
-		ast_parse(&a, text, len, mode, &r);
-		show(&r, text, len, quiet, prefix);
-	}
-	free(text);
-	arena_fini(&a);
-	return 0;
+	arena_init(&arena, ARENA_MOST);
+	int rc = filter_run(&(struct filter){.each = each, .bench = bench, .more = "qs:", .option = option}, argc, argv);
+	arena_fini(&arena);
+	return rc;
 }

@@ -15,12 +15,14 @@ def setup():
     m = Margay(db, margay={"workers": 2, "handover": "no"}, users=USERS)
 
 
-def pair(across):
+def pair(across, user=APP[0]):
     """Two clients on the same worker, or on different ones."""
-    a, spare = m.conn(), []
+    a, spare = m.conn(user), []
     for _ in range(200):
-        b = m.conn()
+        b = m.conn(user)
         if (session_slot(a) != session_slot(b)) == across:
+            for c in spare:
+                c.close()
             return a, b
         spare.append(b)
     fail("no two clients on %s workers" % ("different" if across else "one"))
@@ -278,7 +280,7 @@ class Crowd:
         self.all = []
         for u in users:
             for _ in range(2):
-                a, b = pair_of(u)
+                a, b = pair(True, u)
                 self.all += [(u, a), (u, b)]
         for i, (_, c) in enumerate(self.all):
             if i % 2:
@@ -298,19 +300,6 @@ class Crowd:
                 c.close()
             except Exception:
                 pass
-
-
-def pair_of(user):
-    """Two clients of one user, on different workers."""
-    a, spare = m.conn(user), []
-    for _ in range(200):
-        b = m.conn(user)
-        if session_slot(a) != session_slot(b):
-            for c in spare:
-                c.close()
-            return a, b
-        spare.append(b)
-    fail("no clients on both workers")
 
 
 def accounts_of_their_own():
