@@ -68,7 +68,10 @@ class Asked:
 
     def run(self, texts):
         """{text: (digest, digest_text)} of those that the server understood."""
-        self.fresh()
+        try:
+            self.fresh()
+        except pymysql.MySQLError:
+            self.connect()  # the last of those before may have ended the connection without an error: COMMIT RELEASE
         for s in texts:
             try:
                 with self.c.cursor() as cur:
