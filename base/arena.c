@@ -44,6 +44,25 @@ arena_more(struct arena *a, size_t n)
 }
 
 void
+arena_back(struct arena *a, struct arena_mark m)
+{
+	bool opened = a->chunk != m.chunk;
+
+	while (a->chunk != m.chunk) {
+		struct arena_chunk *c = a->chunk;
+
+		a->chunk = c->next;
+		a->used -= c->size;
+		free(c);
+	}
+	if (opened && m.chunk != NULL)
+		open_chunk(a, m.chunk);
+	if (m.chunk == NULL)
+		a->end = NULL;
+	a->cur = m.cur;
+}
+
+void
 arena_reset(struct arena *a)
 {
 	while (a->chunk != NULL && a->chunk->next != NULL) {

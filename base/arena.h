@@ -21,6 +21,18 @@ void *arena_more(struct arena *a, size_t n);
 void arena_reset(struct arena *a);
 void arena_fini(struct arena *a);
 
+/* What was given out since the mark was taken is gone. */
+struct arena_mark {
+	struct arena_chunk *chunk;
+	u8 *cur;
+};
+static inline struct arena_mark
+arena_mark(const struct arena *a)
+{
+	return (struct arena_mark){a->chunk, a->cur};
+}
+void arena_back(struct arena *a, struct arena_mark m);
+
 #define ARENA_ALIGN 8u
 
 static inline void *

@@ -122,6 +122,30 @@ parse_skip(struct parse *p, u8 stop1, u8 stop2)
 	}
 }
 
+void
+parse_skip_plain(struct parse *p, u8 stop1, u8 stop2)
+{
+	struct tok before = {.kind = TOK_END};
+	u32 depth = 0;
+
+	for (; !at_stmt_end(p); before = p->t, parse_next(p)) {
+		const struct word *w = before.word;
+
+		if (depth == 0 && (at(p, stop1) || at(p, stop2)))
+			return;
+		if (at(p, '(')) {
+			depth++;
+			if (before.kind == TOK_QUOTED ||
+			    (before.kind == TOK_WORD && (w == NULL || (w->effect != FX_PURE && w->effect != FX_TIME)))) {
+				parse_fail(p, "no call of a function");
+				return;
+			}
+		} else if (at(p, ')') && depth-- == 0) {
+			return;
+		}
+	}
+}
+
 bool
 at_word(const struct parse *p, const char *lower)
 {

@@ -51,6 +51,7 @@ enum ast_op {
 #define AST_KEY       0x02u /* PRIMARY KEY */
 #define AST_UNIQUE    0x04u
 #define AST_GLOBAL    0x01u /* of an assignment in SET */
+#define AST_PLAIN     0x01u /* a row of literals and parameters, of which only the span is kept */
 
 struct ast {
 	u8 kind;      /* enum ast_kind */
@@ -76,6 +77,10 @@ enum ast_verdict {
 /* Highest tree, so that it can be walked by recursion: a row of operators of the same strength grows to the left without
  * nesting. (One and the same operator again and again makes one node.) */
 #define AST_HEIGHT 4000
+
+/* Rows of VALUES that have their values as children; those behind them that are literals alone are AST_PLAIN: an INSERT of
+ * megabytes costs a node for each row. */
+#define AST_ROWS_WHOLE 16u
 
 struct ast_result {
 	enum ast_verdict verdict;

@@ -78,6 +78,11 @@ parse_insert(struct parse *p)
 	if (at_kw(p, KW_PARTITION))
 		node_add(n, parse_partitions(p));
 	insert_source(p, n);
+	if (at_kw(p, KW_AS)) { /* MySQL 8: VALUES (..) AS new(a, b) */
+		node_add(n, parse_alias(p));
+		if (at(p, '('))
+			node_add(n, parse_columns(p));
+	}
 	if (at_kw(p, KW_ON) && ahead_kw(p, KW_DUPLICATE)) {
 		struct ast *d = node_new(p, AST_ONDUP);
 

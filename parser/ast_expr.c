@@ -142,7 +142,7 @@ type(struct parse *p)
 
 	if (!at(p, TOK_WORD) && !at(p, TOK_QUOTED) && !at(p, TOK_STRING))
 		parse_fail(p, "a type");
-	parse_skip(p, ',', ')');
+	parse_skip_plain(p, ',', ')');
 	return node_end(p, n);
 }
 
@@ -249,7 +249,7 @@ parse_window(struct parse *p)
 	if (at_kw(p, KW_ROWS) || at_kw(p, KW_RANGE)) {
 		struct ast *f = node_new(p, AST_FRAME);
 
-		parse_skip(p, ')', ')');
+		parse_skip_plain(p, ')', ')');
 		node_add(n, node_end(p, f));
 	}
 	node_end(p, n);
@@ -280,12 +280,12 @@ between_arguments(struct parse *p, struct ast *n)
 	} else if (skip_kw(p, KW_USING)) {
 		struct ast *t = node_new(p, AST_TYPE);
 
-		parse_skip(p, ',', ')');
+		parse_skip_plain(p, ',', ')');
 		node_add(n, node_end(p, t));
 	} else if (skip_kw(p, KW_FROM) || skip_kw(p, KW_FOR) || skip_kw(p, KW_IN)) {
 		node_add(n, parse_expr(p));
-	} else if (at_name(p) && n->op != NO_KW) {
-		parse_skip(p, ',', ')'); /* WEIGHT_STRING's LEVEL */
+	} else if (n->op != NO_KW && at_word(p, "level")) {
+		parse_skip_plain(p, ',', ')'); /* WEIGHT_STRING's: LEVEL 1 DESC REVERSE, 2-3 */
 	} else if (at_name(p)) {
 		node_add(n, parse_name(p)); /* a UDF's name for its argument */
 	} else if (at(p, TOK_STRING)) {
@@ -441,7 +441,7 @@ match(struct parse *p)
 	parse_want_kw(p, KW_AGAINST, "AGAINST");
 	parse_want(p, '(', "(");
 	node_add(n, strength(p, S_LIKE + 1));
-	parse_skip(p, ')', ')');
+	parse_skip_plain(p, ')', ')');
 	parse_want(p, ')', ")");
 	return node_end(p, n);
 }
@@ -636,7 +636,7 @@ keyword_operand(struct parse *p)
 		return keyword_call(p);
 	default:
 		behind = parse_ahead(p)->kind;
-		if (p->t.word->class == WORD_RESERVED && behind == '(')
+		if (p->t.word->class == WORD_RESERVED && (p->t.word->form != FN_NONE || p->t.kw == KW_VALUES) && behind == '(')
 			return keyword_call(p);
 		if (p->t.kw == KW_ROW_NUMBER)
 			return keyword_call(p);
@@ -909,6 +909,13 @@ climb(struct parse *p, struct ast *left, int least)
 			parse_next(p);
 			node_add(left, at_kw(p, KW_DEFAULT) || at(p, TOK_STRING) || at_kw(p, KW_BINARY) ?
 			    node_token(p, AST_NAME) : parse_name(p));
+			node_end(p, left);
+		} else if (at_word(p, "member") && ahead_kw(p, KW_OF)) { /* MySQL 8: value MEMBER OF (document) */
+			left = node_around(p, AST_BINARY, left);
+			left->op = OP_JSON;
+			parse_next(p);
+			parse_next(p);
+			node_add(left, strength(p, S_LIKE + 1));
 			node_end(p, left);
 		} else if ((n = predicate(p, left, least)) != NULL) {
 			left = n;

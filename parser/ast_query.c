@@ -6,7 +6,7 @@ static struct ast *join_from(struct parse *p, struct ast *left);
 bool
 at_query(const struct parse *p)
 {
-	return at_kw(p, KW_SELECT) || at_kw(p, KW_WITH) || at_kw(p, KW_VALUES);
+	return at_kw(p, KW_SELECT) || at_kw(p, KW_WITH) || at_kw(p, KW_VALUES) || at_kw(p, KW_TABLE);
 }
 
 bool
@@ -20,7 +20,7 @@ at_query_inside(struct parse *p)
 	t = *parse_ahead(p);
 	for (l = p->l; t.kind == '(';)
 		lex_next(&l, &t);
-	return t.kw == KW_SELECT || t.kw == KW_WITH || t.kw == KW_VALUES;
+	return t.kw == KW_SELECT || t.kw == KW_WITH || t.kw == KW_VALUES || t.kw == KW_TABLE;
 }
 
 bool
@@ -122,7 +122,7 @@ index_hints(struct parse *p)
 			}
 		}
 		parse_want(p, '(', "(");
-		parse_skip(p, ')', ')');
+		parse_skip_plain(p, ')', ')');
 		parse_want(p, ')', ")");
 	}
 }
@@ -159,7 +159,7 @@ json_table(struct parse *p)
 	parse_next(p);
 	parse_want(p, '(', "(");
 	node_add(n, parse_expr(p));
-	parse_skip(p, ')', ')');
+	parse_skip_plain(p, ')', ')');
 	parse_want(p, ')', ")");
 	if (at_alias(p))
 		node_add(n, parse_alias(p));
@@ -263,6 +263,10 @@ table_factor(struct parse *p)
 		return outer_join_braces(p);
 	if (at_kw(p, KW_JSON_TABLE) && parse_ahead(p)->kind == '(')
 		return json_table(p);
+	if (at_word(p, "lateral") && parse_ahead(p)->kind == '(') { /* MySQL 8 */
+		parse_next(p);
+		return in_parentheses(p);
+	}
 	return parse_table(p, true);
 }
 
@@ -505,6 +509,22 @@ select_core(struct parse *p)
 	return node_end(p, n);
 }
 
+/* The values of a row of nothing but literals and parameters are given up. */
+static void
+forget_values(struct parse *p, struct ast *row, struct arena_mark mark)
+{
+	for (const struct ast *e = row->first; e != NULL; e = e->next) {
+		const struct ast *v = e->kind == AST_UNARY ? e->first : e;
+
+		if (v->kind != AST_LITERAL && v->kind != AST_PARAM)
+			return;
+	}
+	arena_back(p->a, mark);
+	row->first = row->last = NULL;
+	row->n = row->height = 0;
+	row->flags |= AST_PLAIN;
+}
+
 struct ast *
 parse_rows(struct parse *p, enum ast_kind k)
 {
@@ -513,12 +533,17 @@ parse_rows(struct parse *p, enum ast_kind k)
 	parse_next(p);
 	do {
 		struct ast *row = node_new(p, AST_ROW);
+		struct arena_mark mark = arena_mark(p->a);
 
+		skip_kw(p, KW_ROW); /* MySQL 8: VALUES ROW(1), ROW(2) */
 		parse_want(p, '(', "(");
 		if (!at(p, ')'))
 			parse_exprs(p, row);
 		parse_want(p, ')', ")");
-		node_add(n, node_end(p, row));
+		node_end(p, row);
+		if (n->n >= AST_ROWS_WHOLE && p->r->verdict == AST_OK)
+			forget_values(p, row, mark);
+		node_add(n, row);
 	} while (skip(p, ','));
 	return node_end(p, n);
 }
@@ -554,11 +579,26 @@ with(struct parse *p)
 	return node_end(p, n);
 }
 
+/* TABLE t, of MySQL 8: SELECT * FROM t */
+static struct ast *
+table_core(struct parse *p)
+{
+	struct ast *n = node_new(p, AST_SELECT), *from;
+
+	parse_next(p);
+	from = node_new(p, AST_FROM);
+	node_add(from, parse_table(p, false));
+	node_add(n, node_end(p, from));
+	return node_end(p, n);
+}
+
 static struct ast *
 query_primary(struct parse *p)
 {
 	if (at_kw(p, KW_SELECT))
 		return select_core(p);
+	if (at_kw(p, KW_TABLE))
+		return table_core(p);
 	if (at_kw(p, KW_VALUES))
 		return parse_rows(p, AST_VALUES);
 	struct ast *n = node_new(p, AST_SUBQUERY);
@@ -627,8 +667,15 @@ locking(struct parse *p)
 
 	n->op = KW_SHARE;
 	if (skip_kw(p, KW_FOR)) {
-		n->op = KW_UPDATE;
-		parse_want_kw(p, KW_UPDATE, "UPDATE");
+		if (!skip_kw(p, KW_SHARE)) { /* MySQL 8: FOR SHARE, OF t */
+			n->op = KW_UPDATE;
+			parse_want_kw(p, KW_UPDATE, "UPDATE");
+		}
+		if (skip_kw(p, KW_OF)) {
+			do
+				parse_name(p);
+			while (skip(p, ','));
+		}
 	} else {
 		parse_next(p);
 		parse_want_kw(p, KW_IN, "IN");
@@ -650,7 +697,7 @@ procedure(struct parse *p)
 	parse_next(p);
 	parse_name(p);
 	parse_want(p, '(', "(");
-	parse_skip(p, ')', ')');
+	parse_skip_plain(p, ')', ')');
 	parse_want(p, ')', ")");
 	return node_end(p, n);
 }
@@ -677,11 +724,25 @@ query_tail(struct parse *p, struct ast *n)
 	for (;;) {
 		if (at_kw(p, KW_INTO))
 			node_add(n, into(p));
-		else if ((at_kw(p, KW_FOR) && ahead_kw(p, KW_UPDATE)) || (at_kw(p, KW_LOCK) && ahead_kw(p, KW_IN)))
+		else if ((at_kw(p, KW_FOR) && (ahead_kw(p, KW_UPDATE) || ahead_kw(p, KW_SHARE))) || (at_kw(p, KW_LOCK) && ahead_kw(p, KW_IN)))
 			node_add(n, locking(p));
 		else
 			return node_end(p, n);
 	}
+}
+
+/* WITH .. UPDATE, WITH .. DELETE: MySQL 8, MariaDB 12 */
+static struct ast *
+dml_with(struct parse *p, struct ast *w)
+{
+	struct ast *n = at_kw(p, KW_UPDATE) ? parse_update(p) : parse_delete(p);
+
+	w->next = n->first;
+	n->first = w;
+	n->n++;
+	n->height = MAX(n->height, (u16)(w->height + 1));
+	n->off = w->off;
+	return node_end(p, n);
 }
 
 struct ast *
@@ -690,8 +751,15 @@ parse_query(struct parse *p)
 	struct ast *n = node_new(p, AST_QUERY), *left;
 
 	parse_down(p);
-	if (at_kw(p, KW_WITH))
-		node_add(n, with(p));
+	if (at_kw(p, KW_WITH)) {
+		left = with(p);
+		if (p->depth == 1 && (at_kw(p, KW_UPDATE) || at_kw(p, KW_DELETE))) {
+			n = dml_with(p, left);
+			parse_up(p);
+			return n;
+		}
+		node_add(n, left);
+	}
 	left = query_primary(p);
 	node_add(n, set_ops(p, set_ops(p, left, true), false));
 	parse_up(p);

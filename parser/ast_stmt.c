@@ -40,6 +40,9 @@ assignment(struct parse *p)
 	if (at_kw(p, KW_GLOBAL) || at_kw(p, KW_SESSION) || at_kw(p, KW_LOCAL)) {
 		n->flags = at_kw(p, KW_GLOBAL) ? AST_GLOBAL : 0;
 		parse_next(p);
+	} else if ((at_word(p, "persist") || at_word(p, "persist_only")) && tok_names(parse_ahead(p))) { /* MySQL 8 */
+		n->flags = AST_GLOBAL;
+		parse_next(p);
 	}
 	if (at(p, TOK_USER_VAR)) {
 		node_add(n, node_token(p, AST_USER_VAR));
@@ -152,6 +155,7 @@ explains(const struct parse *p)
 {
 	switch (p->t.kw) {
 	case KW_SELECT: case KW_WITH: case KW_VALUES: case KW_INSERT: case KW_REPLACE: case KW_UPDATE: case KW_DELETE:
+	case KW_TABLE:
 		return true;
 	default:
 		return at(p, '(');
@@ -165,6 +169,7 @@ explain(struct parse *p)
 
 	n->op = p->t.kw;
 	parse_next(p);
+	skip_kw(p, KW_ANALYZE); /* MySQL 8 */
 	if (at_kw(p, KW_FORMAT) && parse_ahead(p)->kind == '=') {
 		parse_next(p);
 		parse_next(p);
@@ -324,7 +329,7 @@ struct ast *
 parse_statement(struct parse *p)
 {
 	switch (p->t.kw) {
-	case KW_SELECT: case KW_WITH: case KW_VALUES: return parse_query(p);
+	case KW_SELECT: case KW_WITH: case KW_VALUES: case KW_TABLE: return parse_query(p);
 	case KW_INSERT: case KW_REPLACE: return parse_insert(p);
 	case KW_UPDATE: return parse_update(p);
 	case KW_DELETE: return parse_delete(p);

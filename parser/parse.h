@@ -30,6 +30,8 @@ void parse_want(struct parse *p, u8 kind, const char *wanted);
 void parse_want_kw(struct parse *p, enum kw kw, const char *wanted);
 /* Steps over everything up to the token of kind `stop` outside of parentheses, or to the end of the statement. */
 void parse_skip(struct parse *p, u8 stop1, u8 stop2);
+/* The same of what has no expression in it, though types, hints and frames may look like calls of harmless functions. */
+void parse_skip_plain(struct parse *p, u8 stop1, u8 stop2);
 
 static inline bool
 at(const struct parse *p, u8 kind)

@@ -1,5 +1,5 @@
-/* parser/scan.c: what single tokens of a statement mean for the classifier: function calls,
- * variables, a few keywords. Pure.
+/* parser/scan.c: what single tokens of a statement mean for the classifier: function calls, variables, a few keywords; of text
+ * that the grammar does not cover this is all there is. Pure.
  */
 #include "parser/cls.h"
 
@@ -95,7 +95,7 @@ on_for(struct cls *c)
 	}
 }
 
-static void
+void
 leaves_insert_id(struct cls *c)
 {
 	c->flags |= STMT_F_LEAVES_ID;
@@ -179,12 +179,9 @@ on_keyword(struct cls *c, struct tok *t)
 	}
 }
 
-/* sql_mode=ORACLE: s.nextval, s.currval. */
-static void
-on_name_after_point(struct cls *c, struct tok *t)
+void
+name_after_point(struct cls *c, struct slice name)
 {
-	struct slice name = tok_name(&c->l, t);
-
 	if (name_is(name, "nextval")) {
 		cls_deny(c, ROUTE_WRITE);
 		c->pins |= PIN(SEQUENCE);
@@ -227,11 +224,9 @@ stmt_schema_is_local(const void *name, size_t len)
 	}
 }
 
-static void
-on_system_var(struct cls *c, struct tok *t)
+void
+system_var(struct cls *c, struct slice name, struct lex ahead)
 {
-	struct slice name = tok_name(&c->l, t);
-	struct lex ahead = c->l;
 	struct tok point, part;
 	bool global = name_is(name, "global");
 
@@ -240,7 +235,7 @@ on_system_var(struct cls *c, struct tok *t)
 		lex_next(&ahead, &point);
 		lex_next(&ahead, &part);
 		if (point.kind == '.' && (part.kind == TOK_WORD || part.kind == TOK_QUOTED))
-			name = tok_name(&c->l, &part);
+			name = tok_name(&ahead, &part);
 	}
 	sysvar_read(c, name, global);
 }
@@ -311,10 +306,16 @@ is_json_table(struct cls *c)
 }
 
 static void
-call_effect(struct cls *c, enum fn_effect effect)
+call_effect(struct cls *c, enum fn_effect effect, u32 args)
 {
 	switch (effect) {
 	case FX_PURE:
+		break;
+	case FX_TIME:
+		c->facts_flags |= STMT_K_TIME;
+		break;
+	case FX_RANDOM:
+		c->facts_flags |= STMT_K_RANDOM;
 		break;
 	case FX_SERVER:
 		cls_deny(c, ROUTE_STATE);
@@ -335,7 +336,7 @@ call_effect(struct cls *c, enum fn_effect effect)
 		break;
 	case FX_INSERT_ID:
 		cls_deny(c, ROUTE_STATE);
-		if (count_args(c) == 0)
+		if (args == 0)
 			c->flags |= STMT_F_INSERT_ID;
 		else if (c->kind != STMT_INSERT && c->kind != STMT_UPDATE &&
 			 c->kind != STMT_REPLACE)
@@ -361,23 +362,30 @@ call_effect(struct cls *c, enum fn_effect effect)
 	}
 }
 
-/* Whether a call in this form is the built-in function and not a stored one of the same name. */
-static bool
-is_builtin(struct cls *c, const struct tok *name, const struct word *w)
+bool
+call_builtin(struct cls *c, const struct word *w, bool tight, u32 args)
 {
+	bool own = false;
+
 	switch ((enum fn_form)w->form) {
 	case FN_ANY:
-		return true;
+		own = true;
+		break;
 	case FN_TIGHT:
-		return name->kind == TOK_WORD && name->off + name->len == cls_tok(c)->off;
+		own = tight;
+		break;
 	case FN_SOME:
-		return count_args(c) > 0;
+		own = args > 0;
+		break;
 	case FN_TWO:
-		return count_args(c) == 2;
+		own = args == 2;
+		break;
 	case FN_NONE:
 		break;
 	}
-	return false;
+	if (own)
+		call_effect(c, w->effect, args);
+	return own;
 }
 
 static bool
@@ -401,10 +409,10 @@ on_call(struct cls *c)
 			if (w && w->form == FN_NONE)
 				w = NULL; /* `in`(1): quoted, no keyword */
 		}
-		if (w && w->form != FN_NONE && is_builtin(c, name, w)) {
-			call_effect(c, w->effect);
+		if (w && w->form != FN_NONE &&
+		    call_builtin(c, w, name->kind == TOK_WORD && name->off + name->len == cls_tok(c)->off,
+			w->form == FN_ANY && w->effect != FX_INSERT_ID ? 1 : count_args(c)))
 			return;
-		}
 		if (name->word && name->word->class != WORD_PLAIN && name->word->form == FN_NONE)
 			return;
 		if (before->kw == KW_AS && c->flags & STMT_F_DML) /* VALUES (1,2) AS new(a,b): no call follows AS */
@@ -449,12 +457,12 @@ on_token(struct cls *c, struct tok *t)
 			if (unlikely(acts[t->kw]))
 				on_keyword(c, t);
 		} else if (t->after_point && t->len == 7) {
-			on_name_after_point(c, t);
+			name_after_point(c, tok_name(&c->l, t));
 		}
 		break;
 	case TOK_QUOTED:
 		if (t->len == 9 && cls_prev(c, 1)->kind == '.')
-			on_name_after_point(c, t);
+			name_after_point(c, tok_name(&c->l, t));
 		break;
 	case '(': {
 		u8 k = cls_prev(c, 1)->kind;
@@ -479,7 +487,7 @@ on_token(struct cls *c, struct tok *t)
 		on_user_var(c);
 		break;
 	case TOK_SYSTEM_VAR:
-		on_system_var(c, t);
+		system_var(c, tok_name(&c->l, t), c->l);
 		break;
 	case TOK_ASSIGN:
 		on_assign(c);
@@ -497,6 +505,44 @@ scan_rest(struct cls *c)
 	while (t->kind != TOK_END && t->kind != ';' && t->kind != TOK_BAD) {
 		on_token(c, t);
 		t = cls_next(c);
+	}
+}
+
+/* Would this token have kept the statement from being a read, had its tree shown it? Some grammar is stepped over by the parser:
+ * types, hints, frames of windows. The server finds nothing of this kind there, or an error. */
+static bool
+denies(const struct cls *c, const struct tok *t)
+{
+	struct lex ahead = c->l;
+	struct tok next;
+
+	switch ((enum act)acts[t->kw]) {
+	case ACT_INTO:
+	case ACT_LOCK:
+	case ACT_SHARE:
+	case ACT_UPDATE:
+	case ACT_PROCEDURE:
+	case ACT_CALC_ROWS:
+	case ACT_KILL:
+	case ACT_RETURNING:
+		return t->word->class == WORD_RESERVED || t->kw == KW_LOCK;
+	case ACT_DML:
+		lex_next(&ahead, &next);
+		return next.kind != '(';
+	default:
+		return t->kind == TOK_USER_VAR || t->kind == TOK_SYSTEM_VAR || t->kind == TOK_ASSIGN;
+	}
+}
+
+void
+scan_words(struct cls *c, u32 end)
+{
+	for (; !cls_at_end(c) && cls_tok(c)->off < end; cls_next(c)) {
+		enum kw kw = cls_tok(c)->kw;
+
+		if (acts[kw] == ACT_SECRET || (acts[kw] == ACT_CONNECTION && c->kind == STMT_DDL))
+			c->flags |= STMT_F_SECRET;
+		c->unseen |= c->why == ROUTE_NONE && denies(c, cls_tok(c));
 	}
 }
 

@@ -1,5 +1,5 @@
 /* parser/stmt.c: classifies a text: its statements one by one, and once more without the executable
- * comments that only some servers run. Pure: no allocation, no clock, no globals.
+ * comments that only some servers run. Pure: no clock, no globals; memory only from the arena.
  */
 #include "parser/cls.h"
 
@@ -50,6 +50,18 @@ take_kind(struct stmt *st, const struct cls *c)
 	st->arg_len = c->arg_len;
 }
 
+/* The tree of the statement that begins with the token looked at, or NULL: what follows the body of a routine is part of
+ * that for the parser, and a statement of its own by its semicolons. */
+static const struct ast *
+tree_here(struct cls *c)
+{
+	u32 off = cls_tok(c)->off;
+
+	while (c->ahead != NULL && c->ahead->off < off)
+		c->ahead = c->ahead->next;
+	return c->ahead != NULL && c->ahead->off == off ? c->ahead : NULL;
+}
+
 /* All statements of the text. Returns how many there are that are not empty. */
 static u32
 statements(struct cls *c, struct stmt *st)
@@ -66,7 +78,11 @@ statements(struct cls *c, struct stmt *st)
 			c->flags |= STMT_F_MULTI;
 		c->calls = true;
 		c->with = c->into = c->select_calls = false;
-		verb_statement(c);
+		const struct ast *tree = tree_here(c);
+
+		if (tree == NULL)
+			c->covered = false;
+		verb_statement(c, tree);
 		if (n == 1)
 			take_kind(st, c);
 	}
@@ -109,10 +125,12 @@ judge(struct cls *c, struct stmt *st, u32 n, size_t len, u32 mode)
 			st->arg_len = (u32)len;
 		}
 	}
-	if (c->l.seen & LEX_S_DOUBT || mode & LEX_UNSAFE_CHARSET)
+	if (c->l.seen & LEX_S_DOUBT || mode & LEX_UNSAFE_CHARSET || c->unseen || (n > 0 && !c->covered && !(mode & LEX_TRUNCATED)))
 		cls_doubt(c);
 	if (mode & LEX_TRUNCATED)
 		c->pins |= PIN(LONG);
+	if (c->flags & STMT_F_INSERT_ID)
+		c->facts_flags |= STMT_K_ASKS_ID;
 	if (c->pins & PIN(ROUTINE))
 		c->flags |= STMT_F_INSERT_ID;
 	if (c->flags & STMT_F_MULTI || mode & LEX_TRUNCATED)
@@ -139,18 +157,48 @@ judge(struct cls *c, struct stmt *st, u32 n, size_t len, u32 mode)
 	}
 }
 
+/* Statements in which PIN_ROUTINE can come from calls of functions alone. */
+static bool
+calls_only(enum stmt_kind k)
+{
+	return k == STMT_SELECT || k == STMT_INSERT || k == STMT_UPDATE || k == STMT_DELETE || k == STMT_REPLACE || k == STMT_DO ||
+	    k == STMT_SET || k == STMT_SHOW;
+}
+
+static void
+give_facts(struct cls *c, struct stmt_facts *f, const struct ast_result *r)
+{
+	bool routine = (c->pins & PIN(ROUTINE)) != 0;
+
+	f->flags |= c->facts_flags;
+	if (!c->covered)
+		f->flags &= ~STMT_K_WHOLE;
+	if ((f->flags & STMT_K_WHOLE) != 0 && f->ncalls > 0 && routine && (c->flags & STMT_F_MULTI) == 0 && calls_only(c->kind)) {
+		f->flags |= STMT_K_PIN_BY_CALLS;
+		if (c->kind == STMT_SELECT && c->pins == PIN(ROUTINE) && !c->denied_more)
+			f->flags |= STMT_K_READ_BUT_CALLS;
+	}
+	f->nodes = r->nodes;
+}
+
 /* Returns the number of executable comments that only some servers run. */
 static u32
-pass(const void *text, size_t len, u32 mode, struct stmt *st)
+pass(struct arena *a, const void *text, size_t len, u32 mode, struct stmt *st, struct stmt_facts *f)
 {
-	struct cls c;
+	struct ast_result r = {.verdict = AST_SYNTAX};
+	struct cls c = {.a = a, .facts = f};
 	u32 n;
 
-	memset(&c, 0, sizeof c);
 	memset(st, 0, sizeof *st);
-	lex_init(&c.l, text, len, mode);
+	*f = (struct stmt_facts){.flags = STMT_K_WHOLE};
+	if (!(mode & (LEX_TRUNCATED | LEX_UNSAFE_CHARSET)) && ast_parse(a, text, len, mode, &r) == AST_OK) {
+		c.covered = true;
+		c.ahead = r.first;
+	}
+	lex_init(&c.l, text, len, mode & LEX_MODES);
 	n = statements(&c, st);
 	judge(&c, st, n, len, mode);
+	give_facts(&c, f, &r);
 	return c.l.versioned;
 }
 
@@ -195,9 +243,10 @@ is_ascii(const u8 *p, size_t len)
 }
 
 void
-stmt_classify(const void *text, size_t len, u32 lex_mode, struct stmt *st_r)
+stmt_understand(struct arena *a, const void *text, size_t len, u32 lex_mode, struct stmt *st_r, struct stmt_facts *facts_r)
 {
 	struct stmt without;
+	struct stmt_facts facts, other;
 	u32 versioned;
 
 	if (len > UINT32_MAX) { /* spans have 32 bits; max_packet_size is far below */
@@ -208,11 +257,38 @@ stmt_classify(const void *text, size_t len, u32 lex_mode, struct stmt *st_r)
 	if (lex_mode & LEX_UNSAFE_CHARSET && is_ascii(text, len))
 		lex_mode &= ~LEX_UNSAFE_CHARSET;
 	lex_mode &= ~LEX_SKIP_VERSIONED;
-	versioned = pass(text, len, lex_mode, st_r);
+	versioned = pass(a, text, len, lex_mode, st_r, &facts);
 	if (unlikely(versioned)) {
-		u32 n = pass(text, len, lex_mode | LEX_SKIP_VERSIONED, &without);
+		u32 n = pass(a, text, len, lex_mode | LEX_SKIP_VERSIONED, &without, &other);
 
 		/* What one comment holds may hide the next: a quote, run, opens a string. */
 		merge(st_r, &without, MAX(versioned, n));
+		facts.flags &= ~(STMT_K_WHOLE | STMT_K_READ_BUT_CALLS | STMT_K_PIN_BY_CALLS);
+	}
+	if (facts_r != NULL)
+		*facts_r = facts;
+}
+
+void
+stmt_classify(const void *text, size_t len, u32 lex_mode, struct stmt *st_r)
+{
+	struct arena a;
+
+	arena_init(&a, STMT_ARENA);
+	stmt_understand(&a, text, len, lex_mode, st_r, NULL);
+	arena_fini(&a);
+}
+
+void
+stmt_calls_are_harmless(struct stmt *st, const struct stmt_facts *f)
+{
+	if ((f->flags & STMT_K_PIN_BY_CALLS) == 0)
+		return;
+	st->pins &= ~PIN(ROUTINE);
+	if ((f->flags & STMT_K_ASKS_ID) == 0)
+		st->flags &= ~STMT_F_INSERT_ID;
+	if ((f->flags & STMT_K_READ_BUT_CALLS) != 0) {
+		st->why = ROUTE_READ;
+		st->flags |= STMT_F_READ;
 	}
 }

@@ -6,11 +6,25 @@
 
 #define F_DDL (STMT_F_ENDS_TRX | STMT_F_IMPLICIT_COMMIT)
 
+/* What is left of the statement: its tree, or its tokens. */
+static void
+rest(struct cls *c)
+{
+	const struct ast *n = c->node;
+
+	if (n == NULL) {
+		scan_rest(c);
+		return;
+	}
+	tree_statement(c, n);
+	scan_words(c, n->off + n->len);
+}
+
 static void
 v_select(struct cls *c)
 {
 	c->with |= cls_prev(c, 1)->kw == KW_WITH;
-	scan_rest(c);
+	rest(c);
 }
 
 /* name, schema.name: stepped over, so that a list of columns behind it is not taken for a call. */
@@ -37,8 +51,9 @@ v_insert(struct cls *c)
 	while (cls_skip(c, KW_LOW_PRIORITY) || cls_skip(c, KW_HIGH_PRIORITY) ||
 	       cls_skip(c, KW_DELAYED) || cls_skip(c, KW_IGNORE) || cls_skip(c, KW_INTO))
 		;
-	skip_table_name(c);
-	scan_rest(c);
+	if (c->node == NULL)
+		skip_table_name(c);
+	rest(c);
 }
 
 static void
@@ -53,15 +68,15 @@ v_load(struct cls *c)
 	for (; !cls_at_end(c) && cls_tok(c)->kw != KW_TABLE; cls_next(c))
 		if (cls_tok(c)->kw == KW_LOCAL)
 			c->flags |= STMT_F_LOCAL_FILE;
-	if (cls_skip(c, KW_TABLE))
+	if (cls_skip(c, KW_TABLE) && c->node == NULL)
 		skip_table_name(c);
-	scan_rest(c);
+	rest(c);
 }
 
 static void
 v_do(struct cls *c)
 {
-	scan_rest(c);
+	rest(c);
 	cls_deny(c, ROUTE_WRITE);
 }
 
@@ -75,6 +90,7 @@ is_dml_verb(const struct tok *t)
 static void
 explain(struct cls *c, bool runs)
 {
+	const struct ast *of = c->node != NULL && c->node->first != NULL && c->node->first->kind != AST_TABLE ? c->node->first : NULL;
 	struct tok *t;
 
 	while (cls_skip(c, KW_EXTENDED) || cls_skip(c, KW_PARTITIONS) ||
@@ -91,9 +107,9 @@ explain(struct cls *c, bool runs)
 		c->why = ROUTE_WRITE;
 	if (is_dml_verb(t) || t->kw == KW_SELECT || t->kw == KW_VALUES || t->kw == KW_WITH ||
 	    t->kind == '(')
-		verb_statement(c);
+		verb_statement(c, of);
 	else
-		scan_rest(c);
+		rest(c);
 	c->kind = STMT_EXPLAIN;
 	if (!runs)
 		c->flags &= ~STMT_F_DML;
@@ -135,7 +151,14 @@ v_show(struct cls *c)
 	} else if (tok_is_name(cls_tok(c)) && name_is(tok_name(&c->l, cls_tok(c)), "count")) {
 		c->flags |= STMT_F_DIAG; /* SHOW COUNT(*) WARNINGS */
 	}
-	scan_rest(c);
+	if (c->node == NULL) {
+		scan_rest(c);
+		return;
+	}
+	tree_statement(c, c->node);
+	for (; !cls_at_end(c); cls_next(c))
+		if (cls_tok(c)->kw == KW_FROM)
+			c->flags |= STMT_F_TABLES;
 }
 
 static void
@@ -260,7 +283,7 @@ v_create(struct cls *c)
 	case KW_TABLE:
 		c->select_calls = true; /* CREATE TABLE ... SELECT f(x) calls f now */
 		c->calls = false;
-		scan_rest(c);
+		rest(c);
 		return;
 	case KW_EVENT: /* ON SCHEDULE AT expression is computed now */
 		c->pins |= PIN(ROUTINE);
@@ -339,7 +362,7 @@ v_execute(struct cls *c)
 		look_into_string(c);
 	else
 		c->pins |= PIN(TEXT_PS);
-	scan_rest(c);
+	rest(c);
 }
 
 static void
@@ -348,7 +371,7 @@ v_prepare(struct cls *c)
 	while (!cls_at_end(c) && !cls_skip(c, KW_FROM))
 		cls_next(c);
 	look_into_string(c);
-	scan_rest(c);
+	rest(c);
 }
 
 static void
@@ -491,15 +514,33 @@ set_charset(struct cls *c)
 	return true;
 }
 
+/* The value of the assignment that began at `off`, and what is left of it. */
+static void
+set_value(struct cls *c, u32 off)
+{
+	const struct ast *a = c->node != NULL ? c->node->first : NULL;
+
+	while (a != NULL && a->off != off)
+		a = a->next;
+	if (cls_tok(c)->kind == TOK_ASSIGN)
+		cls_next(c);
+	if (a != NULL && a->first != NULL && a->first->next != NULL) {
+		tree_look(c, a->first->next);
+		scan_words(c, a->off + a->len);
+	} else {
+		scan_until(c, NO_KW, ',');
+	}
+}
+
 static void
 set_list(struct cls *c)
 {
 	for (; !cls_at_end(c); cls_next(c)) {
 		if (!set_charset(c)) {
+			u32 off = cls_tok(c)->off;
+
 			set_target(c);
-			if (cls_tok(c)->kind == TOK_ASSIGN)
-				cls_next(c);
-			scan_until(c, NO_KW, ',');
+			set_value(c, off);
 		}
 		if (cls_at_end(c))
 			break;
@@ -511,11 +552,21 @@ set_list(struct cls *c)
 static void
 set_statement(struct cls *c)
 {
-	scan_until(c, KW_FOR, TOK_END);
+	const struct ast *of = c->node != NULL ? c->node->last : NULL;
+
+	if (of != NULL) {
+		for (const struct ast *a = c->node->first; a != of; a = a->next)
+			if (a->first != NULL && a->first->next != NULL)
+				tree_look(c, a->first->next);
+		while (!cls_at_end(c) && cls_tok(c)->kw != KW_FOR)
+			cls_next(c);
+	} else {
+		scan_until(c, KW_FOR, TOK_END);
+	}
 	c->pins |= PIN(UNKNOWN);
 	c->flags |= STMT_F_SET_STATEMENT;
 	if (cls_skip(c, KW_FOR))
-		verb_statement(c);
+		verb_statement(c, of);
 	else
 		cls_doubt(c);
 }
@@ -585,10 +636,10 @@ static const struct verb verbs[KW_COUNT] = {
     [KW_WITH] = {v_select, STMT_SELECT, ROUTE_NONE, 0, 0},
     [KW_INSERT] = {v_insert, STMT_INSERT, ROUTE_WRITE, 0, STMT_F_DML},
     [KW_REPLACE] = {v_insert, STMT_REPLACE, ROUTE_WRITE, 0, STMT_F_DML},
-    [KW_UPDATE] = {scan_rest, STMT_UPDATE, ROUTE_WRITE, 0, STMT_F_DML},
-    [KW_DELETE] = {scan_rest, STMT_DELETE, ROUTE_WRITE, 0, STMT_F_DML},
+    [KW_UPDATE] = {rest, STMT_UPDATE, ROUTE_WRITE, 0, STMT_F_DML},
+    [KW_DELETE] = {rest, STMT_DELETE, ROUTE_WRITE, 0, STMT_F_DML},
     [KW_LOAD] = {v_load, STMT_LOAD, ROUTE_WRITE, 0, STMT_F_DML},
-    [KW_CALL] = {scan_rest, STMT_CALL, ROUTE_FUNCTION, PIN(ROUTINE), 0},
+    [KW_CALL] = {rest, STMT_CALL, ROUTE_FUNCTION, PIN(ROUTINE), 0},
     [KW_DO] = {v_do, STMT_DO, ROUTE_NONE, 0, 0},
     [KW_SHOW] = {v_show, STMT_SHOW, ROUTE_STATE, 0, 0},
     [KW_EXPLAIN] = {v_explain, STMT_EXPLAIN, ROUTE_STATE, 0, 0},
@@ -612,7 +663,7 @@ static const struct verb verbs[KW_COUNT] = {
     [KW_PREPARE] = {v_prepare, STMT_PREPARE, ROUTE_STATE, PIN(TEXT_PS), 0},
     [KW_EXECUTE] = {v_execute, STMT_EXECUTE, ROUTE_FUNCTION, PIN(ROUTINE), 0},
     [KW_DEALLOCATE] = {scan_rest, STMT_DEALLOCATE, ROUTE_STATE, 0, 0},
-    [KW_HANDLER] = {scan_rest, STMT_HANDLER, ROUTE_STATE, PIN(HANDLER), 0},
+    [KW_HANDLER] = {rest, STMT_HANDLER, ROUTE_STATE, PIN(HANDLER), 0},
     [KW_KILL] = {v_kill, STMT_KILL, ROUTE_WRITE, 0, 0},
     [KW_GET] = {v_get, STMT_OTHER, ROUTE_STATE, 0, STMT_F_DIAG},
     [KW_SIGNAL] = {scan_rest, STMT_OTHER, ROUTE_STATE, 0, 0},
@@ -640,23 +691,42 @@ static const struct verb verbs[KW_COUNT] = {
     [KW_BINLOG] = {scan_definition, STMT_OTHER, ROUTE_WRITE, PIN(UNKNOWN), 0},
 };
 
+/* Is this kind of statement read off its tree? */
+static bool
+by_tree(const struct ast *n)
+{
+	switch (n->kind) {
+	case AST_QUERY: case AST_INSERT: case AST_UPDATE: case AST_DELETE: case AST_LOAD: case AST_CALL: case AST_DO:
+	case AST_SET: case AST_SET_STMT: case AST_SHOW: case AST_EXPLAIN: case AST_HANDLER: case AST_PREPARE:
+	case AST_EXECUTE: case AST_CREATE_TABLE:
+		return true;
+	default:
+		return false;
+	}
+}
+
 void
-verb_statement(struct cls *c)
+verb_statement(struct cls *c, const struct ast *n)
 {
 	const struct verb *v;
 	bool parens = false;
 	u32 depth = 0;
+	enum kw kw;
 
 	for (; cls_tok(c)->kind == '('; cls_next(c), depth++)
 		parens = true;
 	c->depth = depth;
-	v = &verbs[cls_tok(c)->kw];
+	kw = cls_tok(c)->kw;
+	if (n != NULL && kw == KW_WITH && n->kind != AST_QUERY)
+		kw = n->kind == AST_UPDATE ? KW_UPDATE : KW_DELETE;
+	v = &verbs[kw];
 	if (!v->run || (parens && v->run != v_select)) {
 		c->kind = STMT_OTHER;
 		cls_doubt(c);
 		scan_rest(c);
 		return;
 	}
+	c->node = n != NULL && by_tree(n) ? n : NULL;
 	c->kind = v->kind;
 	c->flags |= v->flags;
 	c->pins |= v->pins;
@@ -664,4 +734,8 @@ verb_statement(struct cls *c)
 		cls_deny(c, v->why);
 	cls_next(c);
 	v->run(c);
+	if (n != NULL && !by_tree(n))
+		tree_tables(c, n);
+	if (n != NULL && n->kind == AST_OTHER && c->facts != NULL)
+		c->facts->flags &= ~STMT_K_WHOLE;
 }

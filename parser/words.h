@@ -17,6 +17,8 @@ enum word_class { WORD_PLAIN, WORD_SYNTAX, WORD_RESERVED };
 enum fn_form { FN_NONE, FN_ANY, FN_TIGHT, FN_SOME, FN_TWO };
 enum fn_effect {
 	FX_PURE,
+	FX_TIME,
+	FX_RANDOM,
 	FX_SERVER,
 	FX_LOCK,
 	FX_TAKE_LOCK,

@@ -205,7 +205,7 @@ Test(stmt, modes)
 	IS("SELECT \"a\"(1)", LEX_ANSI_QUOTES, false);
 	IS("SELECT \"concat\"('a')", LEX_ANSI_QUOTES, true);
 	IS("SELECT * FROM \"mysql\".\"user\"", LEX_ANSI_QUOTES, false);
-	IS("SELECT \"mysql\" . 'x'", 0, true);
+	IS("SELECT \"mysql\" . 'x'", 0, false); /* an error of grammar: in doubt */
 	IS("SELECT 1", LEX_TRUNCATED, false);
 	IS("SELECT 1", LEX_UNSAFE_CHARSET, true);
 	IS("SELECT '\x95\x5c'", LEX_UNSAFE_CHARSET, false);
