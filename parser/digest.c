@@ -6,8 +6,7 @@
  */
 #define XXH_INLINE_ALL
 #include <xxhash.h>
-#include "parser/digest.h"
-#include "parser/lex.h"
+#include "parser/plankey.h"
 #include "parser/stmt.h"
 
 #define BACK      32 /* tokens kept in mind; folding looks at four, and at one more for each sign in front of a number */
@@ -417,23 +416,123 @@ finish(struct shape *s)
 	}
 }
 
-void
-digest_make(const void *text, size_t len, u32 mode, struct digest *d_r)
+/* ---- the plan key ---- */
+
+_Static_assert(TOK_STRING + 4 == TOK_HEX && TOK_BIT == TOK_HEX + 1 && TOK_INT == TOK_STRING + 1, "kinds of literals in a row");
+_Static_assert(KW_COUNT < 0x7f00, "keywords in two bytes");
+
+static inline u32
+key_bytes(struct plankey *k, u32 n, enum plankey_tag tag, const u8 *p, u32 len)
+{
+	k->bytes[n++] = (u8)tag;
+	k->bytes[n++] = (u8)len;
+	memcpy(k->bytes + n, p, len);
+	return n + len;
+}
+
+static inline u8
+key_literal(u8 kind, u8 first)
+{
+	bool other = kind == TOK_STRING ? first != '\'' && first != '"' : (kind == TOK_HEX || kind == TOK_BIT) && first == '0';
+
+	return (u8)(KEY_LITERAL + (kind - TOK_STRING) + (other ? 8 : 0));
+}
+
+/* One more token. before: the one before it. */
+static inline void
+key_token(struct plankey *k, const struct lex *l, const struct tok *t, const struct tok *before)
+{
+	const u8 *p = l->text + t->off;
+	u32 n = k->len;
+
+	if (t->kind == ';') /* those at the end mean nothing; several statements have no key */
+		return;
+	if (unlikely(n + 2 + UINT8_MAX > PLANKEY_ROOM || k->tokens == PLANKEY_TOKENS || before->kind == ';')) {
+		k->usable = false;
+		return;
+	}
+	k->at[k->tokens++] = (struct span){t->off, t->len};
+	switch (t->kind) {
+	case TOK_WORD:
+		if (t->kw != NO_KW) {
+			k->bytes[n++] = (u8)(0x80u | t->kw >> 8);
+			k->bytes[n++] = (u8)t->kw;
+			break;
+		}
+		/* fallthrough */
+	case TOK_QUOTED:
+	case TOK_USER_VAR:
+	case TOK_SYSTEM_VAR:
+		if (unlikely(t->len > UINT8_MAX))
+			k->usable = false;
+		else
+			n = key_bytes(k, n, t->kind == TOK_WORD || t->kind == TOK_QUOTED ? KEY_NAME : KEY_VARIABLE, p, t->len);
+		break;
+	case TOK_STRING: case TOK_INT: case TOK_DECIMAL: case TOK_FLOAT: case TOK_HEX: case TOK_BIT:
+		k->bytes[n++] = key_literal(t->kind, *p);
+		break;
+	case TOK_ASSIGN:
+		k->bytes[n++] = KEY_ASSIGN;
+		break;
+	case TOK_OPERATOR:
+		n = key_bytes(k, n, KEY_OPERATOR, p, t->len);
+		break;
+	case '(':
+		k->bytes[n++] = before->word != NULL && before->word->form == FN_TIGHT && t->off == before->off + before->len ?
+		    KEY_CALL : '(';
+		break;
+	default:
+		k->bytes[n++] = t->kind;
+	}
+	k->len = n;
+}
+
+static void
+key_end(struct plankey *k, const struct lex *l)
+{
+	if (l->versioned > 0 || l->mask_off != 0 || l->seen != 0)
+		k->usable = false;
+	if (k->usable)
+		k->hash = XXH3_64bits(k->bytes, k->len);
+}
+
+/* ---- both ---- */
+
+static inline void
+make(const void *text, size_t len, u32 mode, struct digest *d_r, struct plankey *k)
 {
 	bool first_only = mode & LEX_UNSAFE_CHARSET && has_high_bytes(text, len), apart = false;
 	struct shape s;
 	struct lex l;
-	struct tok t;
+	struct tok t = {0}, before;
 
-	d_r->hash = d_r->total = d_r->len = 0;
+	if (d_r != NULL)
+		d_r->hash = d_r->total = d_r->len = 0;
 	s.d = d_r;
 	s.pos = s.n = s.from = 0;
 	s.operand = s.hashing = false;
+	if (k != NULL) {
+		k->tokens = 0;
+		k->usable = !first_only && !(mode & LEX_TRUNCATED);
+		k->bytes[0] = (u8)mode;
+		k->bytes[1] = (u8)(mode >> 8);
+		k->len = 2;
+	}
 	lex_init(&l, text, len, mode);
 	for (;;) {
+		before = t;
 		lex_next(&l, &t);
 		if (t.kind == TOK_END)
 			break;
+		if (k != NULL && k->usable)
+			key_token(k, &l, &t, &before);
+		if (t.kind == TOK_BAD && k != NULL)
+			k->usable = false;
+		if (d_r == NULL) {
+			if (t.kind == TOK_BAD || !k->usable)
+				break;
+			continue;
+		}
 		if (t.kind == ';') { /* of several statements; those at the end mean nothing */
 			apart = s.pos > 0;
 			continue;
@@ -448,7 +547,28 @@ digest_make(const void *text, size_t len, u32 mode, struct digest *d_r)
 		}
 		put_token(&s, &l, &t);
 	}
+	if (k != NULL)
+		key_end(k, &l);
+	if (d_r == NULL)
+		return;
 	if (mode & LEX_TRUNCATED)
 		cut(&s);
 	finish(&s);
+}
+
+void
+digest_make(const void *text, size_t len, u32 mode, struct digest *d_r)
+{
+	make(text, len, mode, d_r, NULL);
+}
+
+void
+shape_make(const void *text, size_t len, u32 mode, struct digest *d_r, struct plankey *k_r)
+{
+	if (k_r == NULL)
+		make(text, len, mode, d_r, NULL);
+	else if (d_r == NULL)
+		make(text, len, mode, NULL, k_r);
+	else
+		make(text, len, mode, d_r, k_r);
 }

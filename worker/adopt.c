@@ -183,6 +183,7 @@ adopt_config(struct worker *w, int fd, int sfd, u64 gen)
 	w->gen = gen;
 	w->version_until = 0;
 	w->slow_ns = cfg_text(&n, n.r->margay.slow_log)[0] == '\0' ? UINT64_MAX : n.r->margay.slow_log_time * MS_NS;
+	plan_renew(w);
 	log_set_generation(gen);
 	tls_ctx_put(w->tls);
 	w->tls = ctx[nctx - 1];

@@ -180,6 +180,7 @@ main(int argc, char **argv)
 	if (w.env.rbuf == NULL || w.srv == NULL)
 		die(EXIT_SYSTEM, "out of memory");
 	intern_init(&w.in);
+	arena_init(&w.arena, STMT_ARENA);
 	list_init(&w.sessions);
 	list_init(&w.resume);
 	list_init(&w.held);

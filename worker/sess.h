@@ -492,7 +492,12 @@ void slow_end(struct sess *s, u64 ns);
 void slow_off(struct sess *s);
 
 /* sess_digest.c */
+/* sess_plan.c: what the statement is, into cmd.st; plan_query: its digest too. extra: LEX_TRUNCATED */
+void plan_query(struct sess *s, const u8 *text, size_t len);
+void plan_classify(struct sess *s, const u8 *text, size_t len, u32 extra);
+bool text_has_word(const u8 *p, size_t len, const char *word);
 void digest_text(struct sess *s, const void *text, size_t len, u32 lex_mode);
+void digest_found(struct sess *s, const struct digest *shape);
 void digest_execute(struct sess *s, const struct ps *ps);
 void digest_end(struct sess *s);
 

@@ -21,58 +21,6 @@ cmd_may_fire(struct sess *s)
 	return prim >= 0 && w->health->servers[prim].leaves_state == 1;
 }
 
-/* Does a SET name variables in a way that the server's trackers do not report? `@@x = ...` without SESSION is not
- * reported at all, nor is the collation of SET NAMES ... COLLATE (both measured on 10.11). *many_r: more than one
- * assignment, of which an error may leave some done. */
-static bool
-set_untracked(const char *t, size_t len, bool *many_r)
-{
-	bool untracked = false, target = false;
-	int depth = 0;
-
-	*many_r = false;
-	for (size_t i = 0; i < len; i++) {
-		char c = t[i];
-
-		if (c == '\'' || c == '"' || c == '`') {
-			for (i++; i < len && t[i] != c; i++)
-				if (t[i] == '\\' && c != '`')
-					i++;
-		} else if (c == '(') {
-			depth++;
-		} else if (c == ')') {
-			depth--;
-		} else if (c == ',' && depth == 0) {
-			*many_r = true;
-			target = true;
-			continue;
-		} else if (c == '=') {
-			target = false;
-			continue;
-		} else if (c == '@' && i + 1 < len && t[i + 1] == '@') {
-			bool scoped = false;
-
-			i++;
-			for (size_t k = 0; k < 3; k++) {
-				static const char *const scope[] = {"session.", "global.", "local."};
-				size_t n = strlen(scope[k]);
-
-				scoped |= len - i - 1 >= n && slice_ieq(t + i + 1, n, scope[k]);
-			}
-			/* a target stands after SET or a comma; a value may name what it likes */
-			untracked |= !scoped && (target || i < 8);
-		} else if ((c == '/' && i + 1 < len && t[i + 1] == '*') || c == '#') {
-			untracked = true; /* comments: look no closer */
-		} else if ((c == 'c' || c == 'C') && len - i >= 7 && slice_ieq(t + i, 7, "collate") &&
-		    (i == 0 || t[i - 1] == ' ' || t[i - 1] == '\t' || t[i - 1] == '\n')) {
-			untracked = true;
-		}
-		if (c != ' ' && c != '\t' && c != '\n' && c != '\r')
-			target = false;
-	}
-	return untracked;
-}
-
 /* The beginning of the statement for the process list. */
 static void
 keep_info(struct sess *s, const u8 *text, size_t len)
@@ -97,51 +45,6 @@ keep_info(struct sess *s, const u8 *text, size_t len)
 	seq_write_end(&r->seq);
 }
 
-static bool
-has_word(const u8 *p, size_t len, const char *word)
-{
-	size_t n = strlen(word);
-
-	for (size_t i = 0; i + n <= len; i++)
-		if (slice_ieq(p + i, n, word))
-			return true;
-	return false;
-}
-
-static void
-classify(struct sess *s, const u8 *text, size_t len, u32 extra)
-{
-	struct cmd *c = &s->cmd;
-
-	if (len + 1 >= PKT_MAX_BODY) {
-		/* headers of further packets stand within the text: only what is before them can be read */
-		len = PKT_MAX_BODY - 1;
-		extra |= LEX_TRUNCATED;
-	}
-	stmt_classify(text, len, sess_lex_mode(s) | extra, &c->st);
-	/* hints of MyCat's that a server would run as code: read, then made comments that it skips. More than a few are
-	 * nobody's hints, and the server says so */
-	for (int i = 0; unlikely(c->st.mask_off != 0) && i < 4; i++) {
-		union {
-			const u8 *c;
-			u8 *v;
-		} u = {text}; /* the read buffer is ours to write to */
-
-		u.v[c->st.mask_off] = ' ';
-		stmt_classify(text, len, sess_lex_mode(s) | extra, &c->st);
-	}
-	if (extra & LEX_TRUNCATED)
-		c->st.pins |= 1u << PIN_LONG;
-	if (c->st.kind == STMT_SET &&
-	    set_untracked((const char *)text, len, &c->set_many)) {
-		c->st.pins |= 1u << PIN_SYSVAR;
-		c->sets_wait = has_word(text, len, "wait_timeout");
-	}
-	/* it goes on with the values that it had before it changed the global ones */
-	if (c->st.flags & STMT_F_TRACKER || (c->st.kind == STMT_SET && c->st.flags & STMT_F_DEFAULTS))
-		c->st.pins |= 1u << PIN_SYSVAR;
-}
-
 /* Does the word occur anywhere in the statement's bytes? */
 bool
 cmd_has_word(const struct sess *s, const char *word)
@@ -150,7 +53,7 @@ cmd_has_word(const struct sess *s, const char *word)
 	const u8 *p = ps != NULL ? (const u8 *)ps->text->text : s->cmd.p + PKT_HDR;
 	size_t len = ps != NULL ? ps->text->len : s->cmd.len - PKT_HDR;
 
-	return has_word(p, len, word);
+	return text_has_word(p, len, word);
 }
 
 /* KILL, of a session by its number or of a user's. True: it was answered. */
@@ -165,10 +68,8 @@ kill_here(struct sess *s, const void *text)
 static void
 com_query(struct sess *s, const u8 *text, size_t len)
 {
-	classify(s, text, len, 0);
+	plan_query(s, text, len);
 	keep_info(s, text, len);
-	if (s->w->cfg.r->margay.digests)
-		digest_text(s, text, MIN(len, (size_t)PKT_MAX_BODY - 1), sess_lex_mode(s));
 	if (unlikely(s->w->slow_ns != UINT64_MAX))
 		slow_keep(s, text, len);
 	if (unlikely((s->cmd.st.flags & STMT_F_MARGAY) != 0) && trace_variable(s))
@@ -396,14 +297,14 @@ com_prepare(struct sess *s, const u8 *text, size_t len)
 		return;
 	}
 	if (cmd_has_word(s, "mycat"))
-		classify(s, text, len, 0); /* hints are masked before the text is kept */
+		plan_classify(s, text, len, 0); /* hints are masked before the text is kept */
 	t = istr_get(&s->w->in, text, len);
 	if (t == NULL) {
 		cmd_fail(s, ERR_NOMEM, "prepared statement");
 		return;
 	}
 	if (!t->classified || t->lex_mode != sess_lex_mode(s)) {
-		classify(s, text, len, 0);
+		plan_classify(s, text, len, 0);
 		if (t->refs == 1 || !t->classified) {
 			t->st = s->cmd.st;
 			t->classified = true;
@@ -620,7 +521,7 @@ stream_prepare(struct sess *s, const u8 *text, size_t len)
 		cmd_fail(s, ERR_LIMIT, "%u prepared statements in one session", PS_MAX);
 		return;
 	}
-	classify(s, text, MIN(len, (size_t)STREAM_LOOK), LEX_TRUNCATED);
+	plan_classify(s, text, MIN(len, (size_t)STREAM_LOOK), LEX_TRUNCATED);
 	keep_info(s, text, MIN(len, (size_t)4096));
 	memcpy(name, text, n);
 	n += (size_t)snprintf(name + n, sizeof name - n, "... /* %u.%llu */", s->id, (unsigned long long)c->started);
@@ -671,7 +572,7 @@ cmd_stream(struct sess *s, u8 **p, u8 *end)
 	conn_pause(&s->conn, true);
 	const u8 *body = c->p + PKT_HDR;
 	if (c->com == COM_QUERY) {
-		classify(s, body + 1, MIN(first - 1, (size_t)STREAM_LOOK), LEX_TRUNCATED);
+		plan_classify(s, body + 1, MIN(first - 1, (size_t)STREAM_LOOK), LEX_TRUNCATED);
 		keep_info(s, body + 1, MIN(first - 1, (size_t)4096));
 		if (s->w->cfg.r->margay.digests)
 			digest_text(s, body + 1, MIN(first - 1, (size_t)STREAM_LOOK), sess_lex_mode(s) | LEX_TRUNCATED);

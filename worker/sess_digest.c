@@ -78,6 +78,13 @@ digest_text(struct sess *s, const void *text, size_t len, u32 lex_mode)
 	find_record(s, &s->w->shape, s->db);
 }
 
+/* The same of one whose shape was made already. */
+void
+digest_found(struct sess *s, const struct digest *shape)
+{
+	find_record(s, shape, s->db);
+}
+
 /* A prepared statement is about to be run. */
 void
 digest_execute(struct sess *s, const struct ps *ps)

@@ -9,7 +9,7 @@
 #include "base/list.h"
 #include "base/log.h"
 #include "base/reasons.h"
-#include "parser/digest.h"
+#include "router/plan.h"
 #include "shm/cfg.h"
 #include "shm/health.h"
 #include "shm/link.h"
@@ -172,6 +172,10 @@ struct worker {
 	struct auth_rsa *rsa; /* passwords come encrypted for it; NULL: they cannot */
 	struct list proving;  /* struct auth of sessions in state PROVE, FIFO */
 	struct digest shape;  /* of the statement looked at last */
+	struct plankey key;   /* the same */
+	struct plan_cache plans;
+	u32 max_plans;
+	struct arena arena;   /* trees, while a text is looked at */
 	char version[80]; /* greeting, when not configured */
 	u64 version_until;
 };
@@ -188,6 +192,8 @@ void chan_say(struct worker *w, u32 type, const void *body, size_t len);
 void chan_ring(int fd);
 /* adopt.c: configuration generations */
 bool adopt_config(struct worker *w, int fd, int sfd, u64 gen);
+/* sess_plan.c: a generation was adopted */
+void plan_renew(struct worker *w);
 /* tick.c */
 void worker_on_tick(void *worker);
 void worker_stop(struct worker *w, u64 drain_ms);

@@ -206,6 +206,7 @@ make_worker(struct worker *w)
 	w->srv = calloc(w->max_servers, sizeof *w->srv);
 	cr_assert(w->env.rbuf != NULL && w->srv != NULL);
 	intern_init(&w->in);
+	arena_init(&w->arena, STMT_ARENA);
 	list_init(&w->sessions);
 	list_init(&w->resume);
 	list_init(&w->held);
