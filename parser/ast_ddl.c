@@ -249,9 +249,8 @@ other_from(struct parse *p, u32 off)
 {
 	struct ast *n = parse_other(p);
 
-	n->len += n->off - off;
 	n->off = off;
-	return n;
+	return node_end(p, n); /* nothing may have followed: the span ends with the last token all the same */
 }
 
 struct ast *

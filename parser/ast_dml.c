@@ -166,6 +166,17 @@ targets(struct parse *p)
 	return node_end(p, n);
 }
 
+/* [PARTITION (..)] [AS alias] */
+static void
+more_of_target(struct parse *p, struct ast *t)
+{
+	if (at_kw(p, KW_PARTITION))
+		node_add(t, parse_partitions(p));
+	if (at_kw(p, KW_AS) || at_name(p))
+		node_add(t, parse_alias(p));
+	node_end(p, t);
+}
+
 /* DELETE FROM t .. of one table, or DELETE FROM t, u USING .. */
 static void
 delete_from(struct parse *p, struct ast *n)
@@ -178,28 +189,18 @@ delete_from(struct parse *p, struct ast *n)
 		node_add(n, parse_from(p));
 		return;
 	}
-	from = node_around(p, AST_FROM, t->first != NULL ? t->first : t);
-	node_add(n, from);
 	if (t->n > 1)
 		parse_fail(p, "USING");
-	if (at_portion(p)) {
-		node_end(p, from);
-		node_add(n, portion(p));
-		return;
-	}
-	if (at_kw(p, KW_PARTITION)) {
-		node_add(from->first, parse_partitions(p));
-		node_end(p, from->first);
-	}
-	if (at_kw(p, KW_AS) || at_name(p)) {
-		node_add(from->first, parse_alias(p));
-		node_end(p, from->first);
-	}
+	t = t->first != NULL ? t->first : t;
+	more_of_target(p, t); /* before it gets a parent, which is to know its height */
+	from = node_around(p, AST_FROM, t);
 	if (at_kw(p, KW_USE) || at_kw(p, KW_FORCE) || at_kw(p, KW_IGNORE)) {
 		while (!at_kw(p, KW_WHERE) && !at_kw(p, KW_ORDER) && !at_kw(p, KW_LIMIT) && !at_kw(p, KW_RETURNING) && !at_stmt_end(p))
 			parse_next(p);
 	}
-	node_end(p, from);
+	node_add(n, node_end(p, from));
+	if (at_portion(p))
+		node_add(n, portion(p));
 }
 
 struct ast *

@@ -249,7 +249,9 @@ outer_join_braces(struct parse *p)
 
 	parse_next(p);
 	parse_name(p);
+	parse_down(p);
 	node_add(n, join_from(p, NULL));
+	parse_up(p);
 	parse_want(p, '}', "}");
 	return node_end(p, n);
 }

@@ -110,8 +110,11 @@ set(struct parse *p)
 		    (ahead != '=' || kw == KW_PASSWORD) && ahead != TOK_ASSIGN && ahead != '.') {
 			n->op = kw;
 			while (!at(p, ',') && !at_stmt_end(p)) {
-				if (at(p, '('))
-					parse_next(p), parse_skip(p, ')', ')');
+				if (skip(p, '(')) {
+					parse_skip(p, ')', ')');
+					parse_want(p, ')', ")");
+					continue;
+				}
 				if (kw == KW_TRANSACTION || kw == KW_SESSION || kw == KW_GLOBAL || kw == KW_LOCAL) {
 					parse_skip(p, ';', ';');
 					break;

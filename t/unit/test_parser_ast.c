@@ -158,6 +158,26 @@ Test(parser_ast, errors_say_where)
 	TREE("SELECT f(1,)", "1 at 10: an argument");
 	TREE("SET STATEMENT a=1 FOR", "1 at 21: a statement");
 	TREE("SELECT 1 1", "1 at 9: the end of the statement");
+	TREE("SET PASSWORD = PASSWORD(; DELETE FROM t", "1 at 24: )");
+}
+
+/* The height and the span of a node whose children or tokens came late. */
+Test(parser_ast, heights_and_spans)
+{
+	static const struct {
+		const char *sql;
+		u32 height, len;
+	} t[] = {{"DELETE FROM t PARTITION (p) AS x", 4, 32}, {" CREATE ", 0, 6}, {"DELETE FROM t", 3, 13}};
+	struct arena a;
+	struct ast_result r;
+
+	arena_init(&a, LIMIT_BYTES);
+	for (u32 i = 0; i < ARRAY_LEN(t); i++) {
+		cr_expect_eq(ast_parse(&a, t[i].sql, strlen(t[i].sql), 0, &r), AST_OK);
+		cr_expect_eq(r.first->height, t[i].height, "%s: %u", t[i].sql, r.first->height);
+		cr_expect_eq(r.first->len, t[i].len, "%s: %u", t[i].sql, r.first->len);
+	}
+	arena_fini(&a);
 }
 
 Test(parser_ast, depth_is_limited)
@@ -176,6 +196,12 @@ Test(parser_ast, depth_is_limited)
 	memset(s + 7, '-', N); /* -- is no comment without a blank behind it */
 	cr_expect_eq(ast_parse(&a, s, N + 7, 0, &r), AST_DEEP);
 	arena_reset(&a);
+	memcpy(s, "SELECT * FROM ", 14);
+	for (u32 i = 14; i + 3 <= N; i += 3)
+		memcpy(s + i, "{a ", 3);
+	cr_expect_eq(ast_parse(&a, s, N, 0, &r), AST_DEEP);
+	arena_reset(&a);
+	memcpy(s, "SELECT ", 7);
 	for (u32 i = 0; i + 4 < N; i += 4) /* a row of operators that change: high, not nested */
 		memcpy(s + 7 + i, "1*1%", 4);
 	cr_expect_eq(ast_parse(&a, s, N - 1, 0, &r), AST_DEEP);
