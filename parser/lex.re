@@ -24,6 +24,23 @@ is_utf8(const u8 *p, const u8 *end)
 	return true;
 }
 
+/* Length of the character at p in a character set of two bytes: 2, or 1 for a single byte, be it a valid one or not.
+ * Ranges are those of MariaDB's ctype-big5.c, ctype-sjis.c, ctype-cp932.c and ctype-gbk.c as observed. */
+static u32
+char_bytes(u32 mode, const u8 *p, const u8 *end)
+{
+	if (*p < 0x80 || end - p < 2)
+		return 1;
+	u8 a = p[0], b = p[1];
+	bool low = b >= 0x40 && b <= 0x7e;
+
+	if (mode & LEX_BIG5)
+		return a >= 0xa1 && a <= 0xf9 && (low || (b >= 0xa1 && b <= 0xfe)) ? 2 : 1;
+	if (mode & LEX_SJIS)
+		return ((a >= 0x81 && a <= 0x9f) || (a >= 0xe0 && a <= 0xfc)) && (low || (b >= 0x80 && b <= 0xfc)) ? 2 : 1;
+	return a >= 0x81 && a <= 0xfe && (low || (b >= 0x80 && b <= 0xfe)) ? 2 : 1;
+}
+
 static inline bool
 has_byte(u64 w, u64 repeated)
 {
@@ -58,6 +75,36 @@ scan_quoted(const u8 *p, const u8 *end, u8 quote, bool escapes)
 		}
 		p += 2;
 	}
+}
+
+/* The same in a character set of two bytes. A backslash takes one byte with it, as in the server, also half a character. */
+static const u8 *
+scan_quoted_two(const u8 *p, const u8 *end, u8 quote, bool escapes, u32 mode)
+{
+	while (p < end) {
+		if (*p >= 0x80) {
+			p += char_bytes(mode, p, end);
+		} else if (*p == quote) {
+			if (end - p < 2 || p[1] != quote)
+				return p + 1;
+			p += 2;
+		} else if (escapes && *p == '\\') {
+			if (end - p < 2)
+				return NULL;
+			p += 2;
+		} else {
+			p++;
+		}
+	}
+	return NULL;
+}
+
+static inline const u8 *
+scan_string(const struct lex *l, const u8 *p, u8 quote, bool escapes)
+{
+	if (unlikely(l->mode & LEX_TWO_BYTES))
+		return scan_quoted_two(p, l->end, quote, escapes, l->mode);
+	return scan_quoted(p, l->end, quote, escapes);
 }
 
 /* p is behind the opening of a comment; `nested` more levels may open inside. NULL: not closed. */
@@ -251,17 +298,36 @@ is_name_byte(u8 c)
 	return (u8)((c | 0x20) - 'a') < 26 || (u8)(c - '0') < 10 || c == '_' || c == '$' || c >= 0x80;
 }
 
+/* A name with bytes of 0x80 and up began at p: its end. `more`: another byte that may stand in it, 0: none. What is no character is
+ * doubtful. */
+static const u8 *
+scan_name(struct lex *l, const u8 *p, u8 more)
+{
+	const u8 *start = p;
+
+	if (likely(!(l->mode & LEX_TWO_BYTES))) {
+		for (; p < l->end && (is_name_byte(*p) || (more && *p == more)); p++)
+			;
+		if (!is_utf8(start, p))
+			l->seen |= LEX_S_DOUBT;
+		return p;
+	}
+	while (p < l->end && (is_name_byte(*p) || (more && *p == more))) {
+		u32 n = char_bytes(l->mode, p, l->end);
+
+		if (n == 1 && *p >= 0x80)
+			l->seen |= LEX_S_DOUBT;
+		p += n;
+	}
+	return p;
+}
+
 /* A word behind a point: names only. */
 static void
 read_name(struct lex *l, struct tok *t)
 {
-	const u8 *start = l->cur, *p = start;
-	bool ascii = true;
+	const u8 *start = l->cur, *p = scan_name(l, start, 0);
 
-	for (; p < l->end && is_name_byte(*p); p++)
-		ascii &= *p < 0x80;
-	if (!ascii && !is_utf8(start, p))
-		l->seen |= LEX_S_DOUBT;
 	l->after_point = false;
 	l->cur = l->name_end = p;
 	*t = (struct tok){.kind = TOK_WORD, .off = (u32)(start - l->text), .len = (u32)(p - start), .after_point = 1};
@@ -344,9 +410,7 @@ again:
 		goto done;
 	}
 	(letter | high)+ {
-		if (!is_utf8(start, cur))
-			l->seen |= LEX_S_DOUBT;
-		l->name_end = cur;
+		l->name_end = cur = scan_name(l, start, 0);
 		kind = TOK_WORD;
 		goto done;
 	}
@@ -354,42 +418,39 @@ again:
 
 	[nN]? "'" {
 		kind = TOK_STRING;
-		cur = scan_quoted(cur, end, '\'', !(l->mode & LEX_NO_BACKSLASH_ESCAPES));
+		cur = scan_string(l, cur, '\'', !(l->mode & LEX_NO_BACKSLASH_ESCAPES));
 		goto quoted;
 	}
 	'"' {
 		kind = l->mode & LEX_ANSI_QUOTES ? TOK_QUOTED : TOK_STRING;
-		cur = scan_quoted(cur, end, '"', kind == TOK_STRING && !(l->mode & LEX_NO_BACKSLASH_ESCAPES));
+		cur = scan_string(l, cur, '"', kind == TOK_STRING && !(l->mode & LEX_NO_BACKSLASH_ESCAPES));
 		goto quoted;
 	}
 	"`" {
 		kind = TOK_QUOTED;
-		cur = scan_quoted(cur, end, '`', false);
+		cur = scan_string(l, cur, '`', false);
 		goto quoted;
 	}
 	"@" ['"`] {
 		kind = TOK_USER_VAR;
-		cur = scan_quoted(cur, end, cur[-1],
+		cur = scan_string(l, cur, cur[-1],
 		    cur[-1] != '`' && !(l->mode & LEX_NO_BACKSLASH_ESCAPES) &&
 			!(cur[-1] == '"' && l->mode & LEX_ANSI_QUOTES));
 		goto quoted;
 	}
 	"@" (letter | high | ".")* {
-		if (!is_utf8(start, cur))
-			l->seen |= LEX_S_DOUBT;
+		cur = scan_name(l, start + 1, '.');
 		kind = TOK_USER_VAR;
 		goto done;
 	}
 	"@@" (letter | high)+ {
-		if (!is_utf8(start, cur))
-			l->seen |= LEX_S_DOUBT;
-		l->name_end = cur;
+		l->name_end = cur = scan_name(l, start + 2, 0);
 		kind = TOK_SYSTEM_VAR;
 		goto done;
 	}
 	"@@`" {
 		kind = TOK_SYSTEM_VAR;
-		cur = scan_quoted(cur, end, '`', false);
+		cur = scan_string(l, cur, '`', false);
 		goto quoted;
 	}
 	"@@" { goto bad; }

@@ -88,10 +88,18 @@ struct stmt {
 /* Lexer modes, from the session's status flags and character set. */
 #define LEX_ANSI_QUOTES          1u /* "x" is an identifier */
 #define LEX_NO_BACKSLASH_ESCAPES 2u
-#define LEX_UNSAFE_CHARSET       4u /* a multi-byte character may end in a backslash or quote byte (big5, cp932,
-                                     * gbk, sjis, gb18030): nothing but the verb is trusted, so the statement is no
+#define LEX_UNSAFE_CHARSET       4u /* a multi-byte character may end in a backslash or quote byte, and which is not known
+                                     * (gb18030): nothing but the verb is trusted, so the statement is no
                                      * read and pins with PIN_UNKNOWN */
 #define LEX_TRUNCATED            8u /* the text is only the beginning of the statement: no read, PIN_LONG */
+
+/* Character sets of two bytes, whose second may look like ASCII, a backslash or a backquote among it. At most one. */
+#define LEX_BIG5 0x10u
+#define LEX_SJIS 0x20u /* cp932 too */
+#define LEX_GBK  0x40u
+#define LEX_TWO_BYTES (LEX_BIG5 | LEX_SJIS | LEX_GBK)
+/* The mode for a character set or a collation of a client, by its name; 0: ASCII bytes are ASCII in it. */
+u32 lex_mode_of_charset(const void *name, size_t len);
 
 /* Looks through `len` bytes of text. Never fails: what is not understood says so in kind, why and pins. */
 void stmt_classify(const void *text, size_t len, u32 lex_mode, struct stmt *st_r);

@@ -5,6 +5,24 @@
  */
 #include "parser/cls.h"
 
+u32
+lex_mode_of_charset(const void *name, size_t len)
+{
+	static const struct {
+		const char *name;
+		u32 mode;
+	} sets[] = {
+	    {"big5", LEX_BIG5}, {"sjis", LEX_SJIS}, {"cp932", LEX_SJIS}, {"gbk", LEX_GBK}, {"gb18030", LEX_UNSAFE_CHARSET},
+	};
+	const u8 *end = len > 0 ? memchr(name, '_', len) : NULL;
+	struct slice s = {name, end != NULL ? (size_t)(end - (const u8 *)name) : len};
+
+	for (size_t i = 0; i < ARRAY_LEN(sets); i++)
+		if (name_is(s, sets[i].name))
+			return sets[i].mode;
+	return 0;
+}
+
 /* System variables whose value a connection makes for itself. */
 enum sysvar_means { SV_DIAG, SV_INSERT_ID, SV_CONN, SV_CONN_ID };
 static const struct {

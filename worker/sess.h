@@ -169,7 +169,7 @@ struct sess {
 	u32 gtid_domain;
 	u64 gtid_seq;
 	u64 insert_id;          /* LAST_INSERT_ID(), when known */
-	bool unsafe_charset, unsafe_login; /* multi-byte characters may end in a backslash */
+	u32 lex_charset, lex_login; /* LEX_GBK and the like, now and after a reset: multi-byte characters may end in a backslash */
 	bool diag_open;         /* warnings or an error may be asked for on the kept connection */
 	bool diag_lost;         /* they were given up, since others waited for the connection */
 	bool found_here;        /* FOUND_ROWS() of the connection it keeps is the session's */
@@ -287,7 +287,7 @@ void login_admit(struct sess *s);
 void login_uncount(struct worker *w, u32 user_id); /* one session less of that user */
 /* The login, or the COM_CHANGE_USER, is refused: the session ends, or is who it was. */
 void login_refuse(struct sess *s, int code, const char *fmt, ...) PRINTF(3, 4);
-bool login_unsafe_collation(u8 id);
+u32 login_lex_mode(u8 id);
 bool login_no_client_charset(u32 id);
 
 /* sess_peer.c: where the client comes from */

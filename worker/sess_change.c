@@ -64,7 +64,7 @@ static void
 charset_set(struct sess *s, u8 collation)
 {
 	s->collation = collation;
-	s->unsafe_charset = s->unsafe_login = collation == 0 || login_unsafe_collation(collation);
+	s->lex_charset = s->lex_login = collation == 0 ? LEX_UNSAFE_CHARSET : login_lex_mode(collation);
 }
 
 /* ... of a session that goes on: with connections of other pools. */

@@ -206,8 +206,9 @@ sess_lex_mode(const struct sess *s)
 		m |= LEX_NO_BACKSLASH_ESCAPES;
 	if (s->status & ST_ANSI_QUOTES)
 		m |= LEX_ANSI_QUOTES;
-	if (s->unsafe_charset || s->mode_unsure)
-		m |= LEX_UNSAFE_CHARSET;
+	if (unlikely(s->mode_unsure))
+		return m | LEX_UNSAFE_CHARSET;
+	m |= s->lex_charset;
 	return m;
 }
 

@@ -125,7 +125,7 @@ sess_reset(struct sess *s)
 	s->in_trx = s->ro_trx = false;
 	s->status = ST_AUTOCOMMIT;
 	s->mode_unsure = s->trx_unsure = false;
-	s->unsafe_charset = s->unsafe_login;
+	s->lex_charset = s->lex_login;
 	s->insert_id = 0;
 	s->learning = 0;
 	s->learning_id = s->learning_found = false;

@@ -433,14 +433,23 @@ bad_handshake(struct sess *s)
 	sess_error_close(s, s->next_seq, ERR_PROTO, "handshake");
 }
 
-/* Collations (numbers of information_schema.COLLATIONS) of big5, sjis, gbk and cp932: their characters may end
- * in a byte that looks like a backslash or a quote. */
-bool
-login_unsafe_collation(u8 id)
+/* By the collation (numbers of information_schema.COLLATIONS): character sets in which a character may end in a byte that looks
+ * like a backslash or a quote. */
+u32
+login_lex_mode(u8 id)
 {
-	static const u8 ids[] = {1, 84, 13, 88, 28, 87, 95, 96};
-
-	return memchr(ids, id, sizeof ids) != NULL;
+	switch (id) {
+	case 1: case 84:
+		return LEX_BIG5;
+	case 13: case 88: case 95: case 96: /* sjis, cp932 */
+		return LEX_SJIS;
+	case 28: case 87:
+		return LEX_GBK;
+	case 248: case 249: case 250: /* MySQL's gb18030 */
+		return LEX_UNSAFE_CHARSET;
+	default:
+		return 0;
+	}
 }
 
 /* ucs2, utf16, utf16le, utf32: nothing that SQL could be written in */
@@ -521,7 +530,7 @@ login_response(struct sess *s, const u8 *body, size_t len)
 		return;
 	}
 	s->collation = r.charset != 0 ? r.charset : 45;
-	s->unsafe_charset = s->unsafe_login = login_unsafe_collation(s->collation);
+	s->lex_charset = s->lex_login = login_lex_mode(s->collation);
 	if (r.db.len > 192) { /* 64 characters, of three bytes at most: no database has such a name; cut as servers do */
 		sess_error_close(s, s->next_seq, ERR_DB_NAME, "Incorrect database name '%.97s...'", (const char *)r.db.p);
 		return;

@@ -111,17 +111,6 @@ set_setting(struct sess *s, struct bconn *b, struct slice name, const struct sli
 	bconn_settings_set(b, n);
 }
 
-static bool
-unsafe_charset(struct slice v)
-{
-	static const char *const names[] = {"big5", "cp932", "gbk", "sjis", "gb18030"};
-
-	for (size_t i = 0; i < ARRAY_LEN(names); i++)
-		if (slice_ieq(v.p, v.len, names[i]))
-			return true;
-	return false;
-}
-
 static void
 track_sysvar(struct sess *s, struct bconn *b, const struct track_item *it, bool *charset, bool *collation)
 {
@@ -132,7 +121,7 @@ track_sysvar(struct sess *s, struct bconn *b, const struct track_item *it, bool 
 		return;
 	}
 	if (slice_ieq(it->name.p, it->name.len, "character_set_client"))
-		s->unsafe_charset = unsafe_charset(it->value);
+		s->lex_charset = lex_mode_of_charset(it->value.p, it->value.len);
 	if (slice_ieq(it->name.p, it->name.len, "character_set_connection"))
 		*charset = true;
 	if (slice_ieq(it->name.p, it->name.len, "collation_connection"))

@@ -180,17 +180,20 @@ tokens_are_the_text(const u8 *text, size_t len, u32 mode)
 int
 LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 {
+	static const u32 charsets[] = {0, LEX_BIG5, LEX_SJIS, LEX_GBK};
 	size_t len = size - 1;
 	u8 *text;
+	u32 mode;
 
 	if (size == 0)
 		return 0;
+	mode = data[0] % 16 | charsets[data[0] >> 5 & 3];
 	text = malloc(len);
 	MUST(text != NULL || len == 0);
 	if (len > 0)
 		memcpy(text, data + 1, len);
-	tokens_are_the_text(text, len, data[0] % 16);
-	tokens_are_the_text(text, len, data[0] % 16 | LEX_SKIP_VERSIONED);
+	tokens_are_the_text(text, len, mode);
+	tokens_are_the_text(text, len, mode | LEX_SKIP_VERSIONED);
 	free(text);
 	return 0;
 }

@@ -61,7 +61,7 @@ LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 
 	if (size == 0)
 		return 0;
-	mode = data[0] % 16;
+	mode = data[0] % 16 | slow_charset(data[0] >> 5);
 	data++;
 	size--;
 	arena_init(&a, STMT_ARENA);

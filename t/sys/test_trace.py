@@ -52,6 +52,19 @@ def test_where_and_why():
     eq(t["hint"], "ignored")
 
 
+def test_character_sets_of_two_bytes():
+    """A backslash that is half a character escapes nothing: what is a read goes where reads go, and nothing is kept for it."""
+    c = fresh(use_unicode=False)
+    for charset, text, reason in (("gbk", b"SELECT '\x95\\', v FROM t WHERE v = '\x95\\'", "read"), ("sjis", b"SELECT '\x95\\' FROM t", "read"),
+                                  ("big5", b"SELECT '\xa5\\' FROM t", "read"), ("gbk", b"SELECT '\x95\\' FROM t FOR UPDATE -- '", "locking")):
+        query(c, "SET NAMES " + charset)
+        c._execute_command(3, text)
+        c._read_query_result()
+        row = query(c, "SHOW WARNINGS")[-1][2]
+        t = dict(w.split("=", 1) for w in (row.decode() if isinstance(row, bytes) else row).split() if "=" in w)
+        eq((t["reason"], t["pin"]), (reason, "-"), charset)
+
+
 def test_pins():
     c = fresh()
     query(c, "BEGIN")

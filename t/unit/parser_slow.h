@@ -9,6 +9,28 @@
 #include <strings.h>
 #include "parser/stmt.h"
 
+/* The mode of charset number n: none, big5, sjis, gbk. */
+static inline u32
+slow_charset(u32 n)
+{
+	static const u32 modes[] = {0, LEX_BIG5, LEX_SJIS, LEX_GBK};
+
+	return modes[n & 3];
+}
+
+/* Do these two bytes make one character? */
+static bool
+slow_pair(u32 mode, u8 a, u8 b)
+{
+	if (!(mode & LEX_TWO_BYTES) || a < 0x81 || b < 0x40 || b == 0x7f || b == 0xff)
+		return false;
+	if (mode & LEX_BIG5)
+		return a > 0xa0 && a < 0xfa && (b < 0x7f || b > 0xa0);
+	if (mode & LEX_SJIS)
+		return (a < 0xa0 || (a > 0xdf && a < 0xfd)) && b < 0xfd;
+	return a < 0xff;
+}
+
 /* Copies text to out (three times as long as text) with strings as "S", quoted names as "Q" and comments as blanks.
  * skip: executable comments that need a certain server are comments. Returns the length, or -1 if it cannot be read.
  */
@@ -27,7 +49,9 @@ slow_strip(const char *t, size_t n, u32 mode, bool skip, char *out)
 			for (i++;; i++) {
 				if (i >= n)
 					return -1;
-				if (t[i] == '\\' && !name && !(mode & LEX_NO_BACKSLASH_ESCAPES))
+				if (i + 1 < n && slow_pair(mode, (u8)t[i], (u8)t[i + 1]))
+					i++;
+				else if (t[i] == '\\' && !name && !(mode & LEX_NO_BACKSLASH_ESCAPES))
 					i++;
 				else if (t[i] == c && i + 1 < n && t[i + 1] == c)
 					i++;
@@ -101,7 +125,12 @@ slow_strip(const char *t, size_t n, u32 mode, bool skip, char *out)
 		}
 		if (!c)
 			return -1;
-		out[o++] = c;
+		if (slow_pair(mode, (u8)c, (u8)d)) { /* a letter of a name */
+			out[o++] = (char)0x80;
+			i++;
+		} else {
+			out[o++] = c;
+		}
 		i++;
 	}
 	return code ? -1 : (long)o;

@@ -10,7 +10,7 @@ static const char *const bits[] = {"SELECT ", "SELECT", "a", " ", " ", "\n", "\t
     "/* x */", "/**/", "--", "-- ", "--\n", "# ", "#", "-", "*", "/", "get_lock(", "GET_LOCK ('a',1)",
     "last_insert_id()", "f(", "f (1)", ")", "(", "1", "1.5", "1e5", ".5", "0x1F", "x'1F'", "n'", "_utf8'x'", "now()",
     "count(*)", "LOCK IN SHARE MODE", "LOCK ", "nextval(s)", "WITH c(a) AS (", "VALUES ", "DELETE ", "PROCEDURE ",
-    "SQL_CALC_FOUND_ROWS ", "\0", "\xa0", "\xc3\xa9", "t.update", ". lock", "WHERE ", "=", "AS ", "in (", "IN", "\r\n",
+    "SQL_CALC_FOUND_ROWS ", "\0", "\xa0", "\xc3\xa9", "t.update", ". lock", "WHERE ", "=", "AS ", "in (", "IN", "\r\n", "\x95\\", "\x95`", "\x95", "\x81|", "\xe0@", "\xb1", "\xfe\xfe",
     "\x01", "M!", "!", "99999", "50001 "};
 
 static u64 seed = 88172645463325252ull;
@@ -27,7 +27,7 @@ next(u32 below)
 Test(soup, a_read_hides_nothing, .timeout = 120)
 {
 	static const u32 modes[] = {0, LEX_ANSI_QUOTES, LEX_NO_BACKSLASH_ESCAPES,
-	    LEX_ANSI_QUOTES | LEX_NO_BACKSLASH_ESCAPES};
+	    LEX_ANSI_QUOTES | LEX_NO_BACKSLASH_ESCAPES, LEX_BIG5, LEX_SJIS, LEX_GBK, LEX_GBK | LEX_ANSI_QUOTES};
 	u32 round, reads = 0;
 
 	for (round = 0; round < 1000000; round++) {

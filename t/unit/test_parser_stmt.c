@@ -211,6 +211,31 @@ Test(stmt, modes)
 	IS("SELECT '\x95\x5c'", LEX_UNSAFE_CHARSET, false);
 	cr_expect(st.pins & BIT(UNKNOWN));
 	cr_expect_eq(st.why, ROUTE_UNKNOWN);
+	/* the second byte of a character is no backslash, no quote, no operator */
+	IS("SELECT '\x95\x5c'", LEX_GBK, true);
+	IS("SELECT '\x95\x5c'", LEX_SJIS, true);
+	IS("SELECT '\xa5\x5c'", LEX_BIG5, true);
+	IS("SELECT '\x95\x5c'", 0, false);
+	IS("SELECT '\x95\x5c' FOR UPDATE -- '", LEX_GBK, false);
+	IS("SELECT '\x95\x5c' FOR UPDATE -- '", LEX_BIG5, true); /* 0x95 begins none there, so the first quote is escaped */
+	IS("SELECT '\xa5\x5c' FOR UPDATE -- '", LEX_BIG5, false);
+	IS("SELECT `\x95\x60` FROM t", LEX_GBK, true);
+	IS("SELECT `\x95\x60` FROM t FOR UPDATE -- `", LEX_GBK, false);
+	IS("SELECT \x95\x7c FROM \x95\x40", LEX_GBK, true);
+	IS("SELECT a.\x95\x5c, @\x95\x40 FROM a", LEX_GBK, false); /* a variable */
+	IS("SELECT a.\x95\x5c FROM a", LEX_GBK, true);
+	IS("SELECT '\x95' FROM t", LEX_GBK, true); /* half a character; a quote is no second byte */
+	IS("SELECT \xff FROM t", LEX_GBK, false); /* none at all */
+	IS("SELECT '\\\x95\x5c' FOR UPDATE -- ''", LEX_GBK, false); /* the backslash takes half of it: the other half escapes the quote */
+	cr_expect_eq(lex_mode_of_charset("gbk", 3), LEX_GBK);
+	cr_expect_eq(lex_mode_of_charset("GBK_chinese_ci", 14), LEX_GBK);
+	cr_expect_eq(lex_mode_of_charset("cp932", 5), LEX_SJIS);
+	cr_expect_eq(lex_mode_of_charset("sjis_bin", 8), LEX_SJIS);
+	cr_expect_eq(lex_mode_of_charset("big5", 4), LEX_BIG5);
+	cr_expect_eq(lex_mode_of_charset("gb18030_bin", 11), LEX_UNSAFE_CHARSET);
+	cr_expect_eq(lex_mode_of_charset("gb2312", 6), 0);
+	cr_expect_eq(lex_mode_of_charset("utf8mb4", 7), 0);
+	cr_expect_eq(lex_mode_of_charset("", 0), 0);
 	classify("SELECT '", 8, LEX_TRUNCATED, &st);
 	cr_expect_eq(st.kind, STMT_SELECT);
 	cr_expect_eq(st.pins, BIT(LONG));
