@@ -55,6 +55,7 @@ def test_where_and_why():
 def test_character_sets_of_two_bytes():
     """A backslash that is half a character escapes nothing: what is a read goes where reads go, and nothing is kept for it."""
     c = fresh(use_unicode=False)
+    c.encoding = "latin-1"  # names of columns are any bytes
     for charset, text, reason in (("gbk", b"SELECT '\x95\\', v FROM t", "read"), ("sjis", b"SELECT '\x95\\' FROM t", "read"),
                                   ("big5", b"SELECT '\xa5\\' FROM t", "read"), ("gbk", b"SELECT '\x95\\' FROM t FOR UPDATE -- '", "locking")):
         query(c, "SET NAMES " + charset)
