@@ -2,6 +2,7 @@
 #include "conf/check.h"
 #include "base/str.h"
 #include "conf/addr.h"
+#include "conf/shards.h"
 #include "shm/link.h"
 #include <inttypes.h>
 #include <sys/stat.h>
@@ -68,6 +69,8 @@ check_name(struct conf_tree *t, const struct conf_section *s)
 		if (len > USER_MAX)
 			msg_error(t->msgs, s->pos, "user name of %zu bytes; %d is the most", len,
 				  USER_MAX);
+	} else if (s->kind == OPT_IN_SCHEMA || s->kind == OPT_IN_TABLE) {
+		; /* names of SQL: conf/shards.c */
 	} else if (strspn(s->name, legal) != len) {
 		msg_error(t->msgs, s->pos, "a %s's name has letters, digits and _ . - only",
 			  opt_section_words[s->kind]);
@@ -245,8 +248,8 @@ check_servers(struct conf_tree *t)
 
 /* ---- [cluster] ---- */
 
-static void
-unknown_name(struct conf_tree *t, struct conf_pos pos, enum opt_section kind, const char *option,
+void
+check_unknown_name(struct conf_tree *t, struct conf_pos pos, enum opt_section kind, const char *option,
 	     const char *name)
 {
 	/* no hints for what is not shown: many names against many would take long */
@@ -271,7 +274,7 @@ check_cluster_servers(struct conf_tree *t, const struct conf_section *c,
 		return;
 	for (u32 i = 0; i < v->nitems; i++) {
 		if (tree_find(t, OPT_IN_SERVER, v->items[i].p, &k) == NULL)
-			unknown_name(t, item_pos(v, i), OPT_IN_SERVER, "servers", v->items[i].p);
+			check_unknown_name(t, item_pos(v, i), OPT_IN_SERVER, "servers", v->items[i].p);
 		else if (owner[k] == c)
 			msg_error(t->msgs, item_pos(v, i), "servers: %s stands twice",
 				  v->items[i].p);
@@ -421,7 +424,7 @@ check_user(struct conf_tree *t, const struct conf_section *u)
 	const struct opt_value *pw = &u->v[USER_password], *cluster = &u->v[USER_cluster];
 
 	if (cluster->set && tree_find(t, OPT_IN_CLUSTER, cluster->text, NULL) == NULL)
-		unknown_name(t, cluster->pos, OPT_IN_CLUSTER, "cluster", cluster->text);
+		check_unknown_name(t, cluster->pos, OPT_IN_CLUSTER, "cluster", cluster->text);
 	if (!pw->given)
 		msg_error(t->msgs, u->pos,
 			  "[user %s] has no password; password = \"\" lets it in without one",
@@ -485,6 +488,7 @@ check_tree(struct conf_tree *t)
 	check_clusters(t);
 	for (size_t i = 0; i < t->of[OPT_IN_USER].n; i++)
 		check_user(t, t->of[OPT_IN_USER].v[i]);
+	shards_check(t);
 	if (t->of[OPT_IN_USER].n == 0)
 		msg_warn(t->msgs, (struct conf_pos){.file = t->path},
 			 "no [user NAME] section: nobody can log in");

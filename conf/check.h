@@ -15,6 +15,9 @@ void check_tree(struct conf_tree *t);
 /* Do the sections fit? Once with the file's own max_*, at a reload once more with what there is. */
 void check_room(struct conf_tree *t, const struct conf_room *room);
 struct conf_room check_room_asked(const struct conf_tree *t);
+/* The error that `option` names a section that is not there, with the one that may have been meant. */
+void check_unknown_name(struct conf_tree *t, struct conf_pos pos, enum opt_section kind, const char *option,
+			const char *name);
 /* How the clients of a [user] prove who they are. */
 enum cfg_auth check_auth(const struct conf_tree *t, const struct conf_section *u);
 /* Number of workers that `workers` asks for: 0: auto. false: neither auto nor a number from 1. */

@@ -30,6 +30,18 @@ table_of(const struct cfg *c, enum opt_section kind)
 		return (struct table){(const u8 *)cfg_clusters(c), c->r->nclusters,
 				      sizeof(struct cfg_cluster),
 				      offsetof(struct cfg_cluster, section_name)};
+	case OPT_IN_SCHEMA:
+		return (struct table){(const u8 *)cfg_schemas(c), c->r->nschemas,
+				      sizeof(struct cfg_schema),
+				      offsetof(struct cfg_schema, section_name)};
+	case OPT_IN_SHARD:
+		return (struct table){(const u8 *)cfg_shards(c), c->r->nshards,
+				      sizeof(struct cfg_shard),
+				      offsetof(struct cfg_shard, section_name)};
+	case OPT_IN_TABLE:
+		return (struct table){(const u8 *)cfg_tables(c), c->r->ntables,
+				      sizeof(struct cfg_table),
+				      offsetof(struct cfg_table, section_name)};
 	default:
 		return (struct table){(const u8 *)cfg_users(c), c->r->nusers,
 				      sizeof(struct cfg_user),

@@ -33,10 +33,19 @@ const struct opt opts[] = {
 #define OPT_USER(type, name, def, min, max, reload, extra, summary, prose)                         \
 	ROW(USER, type, name, def, min, max, reload, extra, summary, prose, cfg_user)
 #include "tbl/options.def"
+#define OPT_SCHEMA(type, name, def, min, max, reload, extra, summary, prose)                       \
+	ROW(SCHEMA, type, name, def, min, max, reload, extra, summary, prose, cfg_schema)
+#include "tbl/options.def"
+#define OPT_SHARD(type, name, def, min, max, reload, extra, summary, prose)                        \
+	ROW(SHARD, type, name, def, min, max, reload, extra, summary, prose, cfg_shard)
+#include "tbl/options.def"
+#define OPT_TABLE(type, name, def, min, max, reload, extra, summary, prose)                        \
+	ROW(TABLE, type, name, def, min, max, reload, extra, summary, prose, cfg_table)
+#include "tbl/options.def"
 };
 const size_t nopts = ARRAY_LEN(opts);
 
-const char *const opt_section_words[OPT_SECTIONS] = {"margay", "server", "cluster", "user"};
+const char *const opt_section_words[OPT_SECTIONS] = {"margay", "server", "cluster", "user", "schema", "shard", "table"};
 const char *const opt_type_words[OPT_TYPES] = {"BOOL", "UINT", "MSEC",   "BYTES",
 					       "ENUM", "STR",  "SECRET", "LIST"};
 const char *const opt_reload_words[OPT_RELOADS] = {"LIVE", "SESSION", "CONNECT", "LISTEN",
@@ -49,7 +58,8 @@ const struct opt *
 opt_rows(enum opt_section s, size_t *n_r)
 {
 	static const size_t rows[OPT_SECTIONS] = {MARGAY_ROWS, SERVER_ROWS, CLUSTER_ROWS,
-						  USER_ROWS};
+						  USER_ROWS,   SCHEMA_ROWS, SHARD_ROWS,
+						  TABLE_ROWS};
 	const struct opt *o = opts;
 
 	for (int i = 0; i < (int)s; i++)

@@ -6,7 +6,16 @@
 #define MARGAY_CONF_OPT_H
 #include "conf/ini.h"
 
-enum opt_section { OPT_IN_MARGAY, OPT_IN_SERVER, OPT_IN_CLUSTER, OPT_IN_USER, OPT_SECTIONS };
+enum opt_section {
+	OPT_IN_MARGAY,
+	OPT_IN_SERVER,
+	OPT_IN_CLUSTER,
+	OPT_IN_USER,
+	OPT_IN_SCHEMA,
+	OPT_IN_SHARD,
+	OPT_IN_TABLE,
+	OPT_SECTIONS
+};
 enum opt_type {
 	OPT_TYPE_BOOL,
 	OPT_TYPE_UINT,
@@ -62,6 +71,21 @@ enum opt_user_row {
 #define OPT_USER(type, name, ...) USER_##name,
 #include "tbl/options.def"
 	USER_ROWS
+};
+enum opt_schema_row {
+#define OPT_SCHEMA(type, name, ...) SCHEMA_##name,
+#include "tbl/options.def"
+	SCHEMA_ROWS
+};
+enum opt_shard_row {
+#define OPT_SHARD(type, name, ...) SHARD_##name,
+#include "tbl/options.def"
+	SHARD_ROWS
+};
+enum opt_table_row {
+#define OPT_TABLE(type, name, ...) TABLE_##name,
+#include "tbl/options.def"
+	TABLE_ROWS
 };
 
 /* First descriptor of a section; *n_r gets their number. */

@@ -9,6 +9,7 @@
 #include "conf/addr.h"
 #include "conf/check.h"
 #include "conf/cpus.h"
+#include "conf/shards.h"
 #include "conf/tls.h"
 
 /* A session record takes about 500 bytes of each worker's segment: with very many clients twice
@@ -396,6 +397,72 @@ put_users(struct snap *s, struct cfg_root *r)
 }
 
 static void
+put_schemas(struct snap *s, struct cfg_root *r)
+{
+	const struct conf_sections *of = &s->t->of[OPT_IN_SCHEMA];
+	size_t k;
+
+	r->nschemas = (u32)of->n;
+	r->schemas_off = blob_keep(&s->cfg, of->n * sizeof(struct cfg_schema));
+	for (size_t i = 0; i < of->n; i++) {
+		struct cfg_schema rec = {0};
+
+		put_options(s, of->v[i], &rec);
+		rec.section_name = put_str(s, of->v[i]->name, (u32)strlen(of->v[i]->name));
+		AN(tree_find(s->t, OPT_IN_SHARD, of->v[i]->v[SCHEMA_shard].text, &k));
+		rec.shard_idx = (u32)k;
+		blob_set(&s->cfg, r->schemas_off + (u32)(i * sizeof rec), &rec, sizeof rec);
+	}
+}
+
+static void
+put_shards(struct snap *s, struct cfg_root *r)
+{
+	const struct conf_sections *of = &s->t->of[OPT_IN_SHARD];
+	size_t k;
+
+	r->nshards = (u32)of->n;
+	r->shards_off = blob_keep(&s->cfg, of->n * sizeof(struct cfg_shard));
+	for (size_t i = 0; i < of->n; i++) {
+		struct cfg_shard rec = {0};
+
+		put_options(s, of->v[i], &rec);
+		rec.section_name = put_str(s, of->v[i]->name, (u32)strlen(of->v[i]->name));
+		AN(tree_find(s->t, OPT_IN_CLUSTER, of->v[i]->v[SHARD_cluster].text, &k));
+		rec.cluster_idx = (u32)k;
+		blob_set(&s->cfg, r->shards_off + (u32)(i * sizeof rec), &rec, sizeof rec);
+	}
+}
+
+static int
+put_tables(struct snap *s, struct cfg_root *r)
+{
+	const struct conf_sections *of = &s->t->of[OPT_IN_TABLE];
+	u32 *places;
+
+	r->ntables = (u32)of->n;
+	r->tables_off = blob_keep(&s->cfg, of->n * sizeof(struct cfg_table));
+	for (size_t i = 0; i < of->n; i++) {
+		const char *point = strchr(of->v[i]->name, '.');
+		struct cfg_table rec = {0};
+		size_t n, k;
+
+		places = shards_of_table(s->t, of->v[i], &n);
+		if (places == NULL)
+			return ERR_NOMEM;
+		put_options(s, of->v[i], &rec);
+		rec.section_name = put_str(s, of->v[i]->name, (u32)strlen(of->v[i]->name));
+		rec.name = put_str(s, point + 1, (u32)strlen(point + 1));
+		AN(shards_schema_of(s->t, of->v[i], &k));
+		rec.schema_idx = (u32)k;
+		rec.nplaces = (u32)n;
+		rec.places_off = blob_put(&s->cfg, places, n * sizeof *places);
+		blob_set(&s->cfg, r->tables_off + (u32)(i * sizeof rec), &rec, sizeof rec);
+	}
+	return 0;
+}
+
+static void
 put_listens(struct snap *s, struct cfg_root *r)
 {
 	const struct opt_value *v = &s->t->margay.v[MARGAY_listen];
@@ -442,7 +509,8 @@ caps_set(struct snap *s, struct cfg_root *r)
 					    .max_users = (u32)v[MARGAY_max_users].num,
 					    .max_sessions = sessions_room(clients->num),
 					    .max_cells = (u32)v[MARGAY_max_server_connections].num,
-					    .max_digests = (u32)v[MARGAY_max_digests].num};
+					    .max_digests = (u32)v[MARGAY_max_digests].num,
+					    .catalog_size = (u32)v[MARGAY_catalog_size].num};
 		AN(check_workers(v[MARGAY_workers].text, &n));
 		r->margay.nworkers =
 		    (u32)MIN(n != 0 ? n : MAX(s->a->cpus, 1u), v[MARGAY_max_workers].num);
@@ -531,6 +599,10 @@ snap_fill(struct snap *s)
 	if (rc == 0)
 		rc = put_users(s, &r);
 	put_listens(s, &r);
+	put_schemas(s, &r);
+	put_shards(s, &r);
+	if (rc == 0)
+		rc = put_tables(s, &r);
 	(void)blob_keep(&s->cfg, 0); /* sizes are multiples of 8 */
 	(void)blob_keep(&s->secrets, 0);
 	r.h.magic = SHM_MAGIC_CONFIG;

@@ -4,7 +4,7 @@
 #include "base/str.h"
 
 /* Sections of later versions: known, so that nobody hunts for a typing error. */
-static const char *const not_yet[] = {"schema", "shard", "function", "table"};
+static const char *const not_yet[] = {"function"};
 
 static void
 unknown_section(struct conf_tree *t, const struct ini_section *s)
@@ -93,7 +93,7 @@ on_section(void *arg, struct ini_section *s)
 static void
 unknown_option(struct conf_tree *t, const struct conf_section *s, const struct ini_option *o)
 {
-	const char *words[MARGAY_ROWS + SERVER_ROWS + CLUSTER_ROWS + USER_ROWS], *near;
+	const char *words[MARGAY_ROWS + SERVER_ROWS + CLUSTER_ROWS + USER_ROWS + TABLE_ROWS], *near;
 	const struct opt *rows;
 	char where[256];
 	size_t n;

@@ -215,6 +215,43 @@ user_ok(const struct cfg *c, const struct cfg_user *o)
 }
 
 static bool
+schema_ok(const struct cfg *c, const struct cfg_schema *o)
+{
+#define OPT_SCHEMA(type, name, def, min, max, reload, extra, summary, prose)                       \
+	if (!OK_##type(name, extra))                                                               \
+		return false;
+#include "tbl/options.def"
+	return str_ok(c, o->section_name) && o->shard_idx < c->r->nshards;
+}
+
+static bool
+shard_ok(const struct cfg *c, const struct cfg_shard *o)
+{
+#define OPT_SHARD(type, name, def, min, max, reload, extra, summary, prose)                        \
+	if (!OK_##type(name, extra))                                                               \
+		return false;
+#include "tbl/options.def"
+	return str_ok(c, o->section_name) && o->cluster_idx < c->r->nclusters;
+}
+
+static bool
+table_ok(const struct cfg *c, const struct cfg_table *o)
+{
+#define OPT_TABLE(type, name, def, min, max, reload, extra, summary, prose)                        \
+	if (!OK_##type(name, extra))                                                               \
+		return false;
+#include "tbl/options.def"
+	if (!str_ok(c, o->section_name) || !str_ok(c, o->name) || o->schema_idx >= c->r->nschemas ||
+	    !range_ok(c, o->places_off, o->nplaces, sizeof(u32), sizeof(u32)))
+		return false;
+	for (u32 i = 0; i < o->nplaces; i++) {
+		if (cfg_table_places(c, o)[i] >= c->r->nshards)
+			return false;
+	}
+	return true;
+}
+
+static bool
 listen_ok(const struct cfg *c, const struct cfg_listen *l)
 {
 	return str_ok(c, l->text) && (l->kind == 4 || l->kind == 6 || l->kind == 1) &&
@@ -232,7 +269,28 @@ arrays_ok(const struct cfg *c)
 	    range_ok(c, r->servers_off, r->nservers, sizeof(struct cfg_server), sizeof(u64)) &&
 	    range_ok(c, r->clusters_off, r->nclusters, sizeof(struct cfg_cluster), sizeof(u64)) &&
 	    range_ok(c, r->users_off, r->nusers, sizeof(struct cfg_user), sizeof(u64)) &&
-	    range_ok(c, r->listens_off, r->nlistens, sizeof(struct cfg_listen), sizeof(u32));
+	    range_ok(c, r->listens_off, r->nlistens, sizeof(struct cfg_listen), sizeof(u32)) &&
+	    range_ok(c, r->schemas_off, r->nschemas, sizeof(struct cfg_schema), sizeof(u64)) &&
+	    range_ok(c, r->shards_off, r->nshards, sizeof(struct cfg_shard), sizeof(u64)) &&
+	    range_ok(c, r->tables_off, r->ntables, sizeof(struct cfg_table), sizeof(u64));
+}
+
+static bool
+sharding_ok(const struct cfg *c)
+{
+	for (u32 i = 0; i < c->r->nschemas; i++) {
+		if (!schema_ok(c, &cfg_schemas(c)[i]))
+			return false;
+	}
+	for (u32 i = 0; i < c->r->nshards; i++) {
+		if (!shard_ok(c, &cfg_shards(c)[i]))
+			return false;
+	}
+	for (u32 i = 0; i < c->r->ntables; i++) {
+		if (!table_ok(c, &cfg_tables(c)[i]))
+			return false;
+	}
+	return true;
 }
 
 static bool
@@ -294,7 +352,7 @@ cfg_open_mem(const void *p, size_t size, const void *sp, size_t ssize, struct cf
 
 	*c = (struct cfg){.r = p, .s = sp, .size = size, .ssize = sp != NULL ? ssize : 0};
 	rc = headers_check(c);
-	if (rc == 0 && (!arrays_ok(c) || !margay_ok(c) || !records_ok(c)))
+	if (rc == 0 && (!arrays_ok(c) || !margay_ok(c) || !records_ok(c) || !sharding_ok(c)))
 		rc = ERR_INVAL;
 	if (rc != 0)
 		*c = (struct cfg){0};

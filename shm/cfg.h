@@ -76,6 +76,30 @@ struct cfg_user {
 	u32 nnets;
 	u32 nets_off; /* struct cfg_net[nnets] */
 };
+struct cfg_shard {
+#define OPT_SHARD(type, name, def, min, max, reload, extra, summary, prose) CFG_##type(name)
+#include "tbl/options.def"
+	struct cfg_str section_name;
+	u32 cluster_idx; /* index in clusters of this generation */
+	u32 pad;
+};
+struct cfg_schema {
+#define OPT_SCHEMA(type, name, def, min, max, reload, extra, summary, prose) CFG_##type(name)
+#include "tbl/options.def"
+	struct cfg_str section_name; /* name of the schema, as clients write it */
+	u32 shard_idx; /* index in shards of this generation */
+	u32 pad;
+};
+struct cfg_table {
+#define OPT_TABLE(type, name, def, min, max, reload, extra, summary, prose) CFG_##type(name)
+#include "tbl/options.def"
+	struct cfg_str section_name; /* schema.name */
+	struct cfg_str name;
+	u32 schema_idx;
+	u32 nplaces;    /* its shards, ranges and defaults resolved: indices in shards of this generation */
+	u32 places_off; /* u32[nplaces] */
+	u32 pad;
+};
 struct cfg_listen { /* kind: 4, 6 or 1 (unix); text: the address, as bound by the master */
 	struct cfg_str text;
 	u32 kind;
@@ -93,6 +117,7 @@ enum cfg_proxy_protocol { CFG_PROXY_OFF, CFG_PROXY_V2 };
 enum cfg_compression { CFG_ZIP_OFF, CFG_ZIP_ZLIB, CFG_ZIP_ZSTD, CFG_ZIP_ANY }; /* ANY: towards clients only */
 enum cfg_tls_user { CFG_UTLS_ANY, CFG_UTLS_REQUIRED, CFG_UTLS_CERT };
 enum cfg_causal { CFG_CAUSAL_SESSION, CFG_CAUSAL_CLUSTER, CFG_CAUSAL_OFF };
+enum cfg_table_kind { CFG_SHARDED, CFG_GLOBAL, CFG_SINGLE };
 enum cfg_read_split { CFG_SPLIT_YES, CFG_SPLIT_NO };
 enum cfg_auth { CFG_AUTH_NATIVE, CFG_AUTH_SHA2, CFG_AUTH_ED25519 }; /* [margay] default_auth_plugin; [user] auth_plugin has "default" before them */
 
@@ -111,6 +136,8 @@ struct cfg_root {
 	struct shm_header h; /* SHM_MAGIC_CONFIG; generation in h.generation */
 	u32 nservers, nclusters, nusers, nlistens;
 	u32 servers_off, clusters_off, users_off, listens_off;
+	u32 nschemas, nshards, ntables, pad;
+	u32 schemas_off, shards_off, tables_off, pad3;
 	/* users sorted by name (memcmp) for binary search */
 	struct cfg_margay margay;
 	struct shm_caps caps;
@@ -169,6 +196,26 @@ static inline const struct cfg_listen *
 cfg_listens(const struct cfg *c)
 {
 	return cfg_at(c, c->r->listens_off);
+}
+static inline const struct cfg_schema *
+cfg_schemas(const struct cfg *c)
+{
+	return cfg_at(c, c->r->schemas_off);
+}
+static inline const struct cfg_shard *
+cfg_shards(const struct cfg *c)
+{
+	return cfg_at(c, c->r->shards_off);
+}
+static inline const struct cfg_table *
+cfg_tables(const struct cfg *c)
+{
+	return cfg_at(c, c->r->tables_off);
+}
+static inline const u32 *
+cfg_table_places(const struct cfg *c, const struct cfg_table *t)
+{
+	return cfg_at(c, t->places_off);
 }
 static inline const u32 *
 cfg_cluster_servers(const struct cfg *c, const struct cfg_cluster *k)

@@ -15,7 +15,7 @@
 extern const u64 shm_abi; /* of this build, from shm/abi.h */
 
 struct shm_caps { /* capacities; from the options max_*; the same for all segments of an epoch */
-	u32 max_servers, max_workers, max_users, max_sessions, max_cells, max_digests;
+	u32 max_servers, max_workers, max_users, max_sessions, max_cells, max_digests, catalog_size, pad;
 };
 
 struct shm_map {

@@ -33,6 +33,18 @@ static const struct opt opts_cluster[] = {
 static const struct opt opts_user[] = {
 #include "tbl/options.def"
 };
+#define OPT_SCHEMA ROW
+static const struct opt opts_schema[] = {
+#include "tbl/options.def"
+};
+#define OPT_SHARD ROW
+static const struct opt opts_shard[] = {
+#include "tbl/options.def"
+};
+#define OPT_TABLE ROW
+static const struct opt opts_table[] = {
+#include "tbl/options.def"
+};
 
 static const struct section {
 	const char *name, *head;
@@ -41,7 +53,10 @@ static const struct section {
 } sections[] = {{"margay", "[margay]", opts_margay, ARRAY_LEN(opts_margay)},
     {"server", "[server db1]", opts_server, ARRAY_LEN(opts_server)},
     {"cluster", "[cluster main]", opts_cluster, ARRAY_LEN(opts_cluster)},
-    {"user", "[user app]", opts_user, ARRAY_LEN(opts_user)}};
+    {"user", "[user app]", opts_user, ARRAY_LEN(opts_user)},
+    {"schema", "[schema shop]", opts_schema, ARRAY_LEN(opts_schema)},
+    {"shard", "[shard s0]", opts_shard, ARRAY_LEN(opts_shard)},
+    {"table", "[table shop.orders]", opts_table, ARRAY_LEN(opts_table)}};
 
 struct counter {
 	const char *name, *kind, *unit, *summary;
@@ -399,7 +414,7 @@ gen_sample(void)
 	puts("# margay.conf: every option at its default, for margayd " PACKAGE_VERSION
 	     "; see margay.conf(5).\n"
 	     "# To use one, remove the # before its name. `margayd -t` checks the file, `margayctl reload`\n"
-	     "# puts it in force. The sections [server], [cluster] and [user] may stand any number of times.\n");
+	     "# puts it in force. All sections but [margay] may stand any number of times.\n");
 	for (size_t i = 0; i < ARRAY_LEN(sections); i++) {
 		printf("%s%s\n\n", i > 0 ? "#" : "", sections[i].head);
 		for (size_t k = 0; k < sections[i].n; k++)

@@ -11,6 +11,7 @@ trap 'rm -f "$conf"' EXIT
 sed -e 's/^#\(\[.*\]\)$/\1/' -e 's/^#\([a-z_0-9]* = .*\)$/\1/' \
 	-e 's/^#address =$/address = 127.0.0.1:3307/' -e 's/^#servers =$/servers = db1/' \
 	-e 's/^#monitor_user =$/monitor_user = margay/' -e 's/^#cluster =$/cluster = main/' \
+	-e 's/^#shard =$/shard = s0/' -e 's/^#database =$/database = shop_0/' -e 's/^#shards =$/shards = s0/' -e 's/^#key =$/key = id/' \
 	-e 's/^#password =$/password = "x y"/' doc/margay.conf.sample >"$conf"
 if ! ./margayd -t -c "$conf"; then
 	echo "margayd refuses the defaults"

@@ -134,11 +134,11 @@ Test(ini, sections)
 	    "[server:db2]\n"  /* 3 */
 	    "[Server db2]\n"  /* 4 */
 	    "[foobar]\n"      /* 5 */
-	    "[schema shop]\n" /* 6 */
-	    "shard = s0\n"    /* 7 */
-	    "[shard s0]\n"    /* 8 */
+	    "[tabel a.b]\n"   /* 6 */
+	    "\n"              /* 7 */
+	    "[shart s0]\n"    /* 8 */
 	    "[function f]\n"  /* 9 */
-	    "[table a.b]\n"   /* 10 */
+	    "[schema]\n"      /* 10 */
 	    "[server]\n"      /* 11 */
 	    "[user \"\"]\n"   /* 12 */
 	    "[margay x]\n"    /* 13 */
@@ -151,10 +151,10 @@ Test(ini, sections)
 	    "D/margay.conf:3: error: unknown section [server:db2]; did you mean [server NAME]?\n"
 	    "D/margay.conf:4: error: unknown section [Server]; did you mean [server NAME]?\n"
 	    "D/margay.conf:5: error: unknown section [foobar]\n"
-	    "D/margay.conf:6: error: [schema] sections (sharding) are not supported yet\n"
-	    "D/margay.conf:8: error: [shard] sections (sharding) are not supported yet\n"
+	    "D/margay.conf:6: error: unknown section [tabel]; did you mean [table NAME]?\n"
+	    "D/margay.conf:8: error: unknown section [shart]; did you mean [shard NAME]?\n"
 	    "D/margay.conf:9: error: [function] sections (sharding) are not supported yet\n"
-	    "D/margay.conf:10: error: [table] sections (sharding) are not supported yet\n"
+	    "D/margay.conf:10: error: the section needs a name: [schema NAME]\n"
 	    "D/margay.conf:11: error: the section needs a name: [server NAME]\n"
 	    "D/margay.conf:12: error: the section needs a name: [user NAME]\n"
 	    "D/margay.conf:13: error: [margay] takes no name\n"
