@@ -41,6 +41,16 @@ const u32 bconn_state_next[] = {
 #include "tbl/bconn_states.def"
 #undef BCONN_STATE
 };
+const char *const routine_words[] = {
+#define ROUTINE_VERDICT(sym, word, meaning) word,
+#include "tbl/routines.def"
+#undef ROUTINE_VERDICT
+};
+const char *const routine_meanings[] = {
+#define ROUTINE_VERDICT(sym, word, meaning) meaning,
+#include "tbl/routines.def"
+#undef ROUTINE_VERDICT
+};
 
 const char *
 com_word(u32 byte)

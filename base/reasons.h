@@ -1,5 +1,5 @@
-/* base/reasons.h: enums and words of tbl/reasons.def, tbl/sess_states.def, tbl/bconn_states.def and
- * tbl/commands.def: one vocabulary for code, logs, counters and tools. Any process.
+/* base/reasons.h: enums and words of tbl/reasons.def, tbl/sess_states.def, tbl/bconn_states.def,
+ * tbl/routines.def and tbl/commands.def: one vocabulary for code, logs, counters and tools. Any process.
  */
 #ifndef MARGAY_BASE_REASONS_H
 #define MARGAY_BASE_REASONS_H
@@ -32,6 +32,13 @@ enum com {
 #include "tbl/commands.def"
 #undef COMDEF
 };
+enum routine_verdict {
+#define ROUTINE_VERDICT(sym, word, meaning) ROUTINE_##sym,
+#include "tbl/routines.def"
+#undef ROUTINE_VERDICT
+	ROUTINE_VERDICTS
+};
+extern const char *const routine_words[ROUTINE_VERDICTS], *const routine_meanings[ROUTINE_VERDICTS];
 extern const char *const pin_words[PIN_REASONS], *const pin_untils[PIN_REASONS],
     *const pin_meanings[PIN_REASONS];
 extern const char *const route_words[ROUTE_REASONS], *const route_meanings[ROUTE_REASONS];
