@@ -6,6 +6,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "shm/catalog.h"
 #include "shm/pool.h"
 #include "shm/seq.h"
 #include <dirent.h>
@@ -45,6 +46,7 @@ segs_init(struct segs *s)
 	seg_init(&s->health);
 	seg_init(&s->pool);
 	seg_init(&s->auth);
+	seg_init(&s->catalog);
 	s->health_event = -1;
 	for (u32 i = 0; i < LINK_MAX_WORKERS; i++) {
 		seg_init(&s->worker[i]);
@@ -59,6 +61,7 @@ segs_fini(struct segs *s)
 	seg_fini(&s->health);
 	seg_fini(&s->pool);
 	seg_fini(&s->auth);
+	seg_fini(&s->catalog);
 	for (u32 i = 0; i < LINK_MAX_WORKERS; i++) {
 		seg_fini(&s->worker[i]);
 		if (s->event[i] >= 0)
@@ -224,6 +227,19 @@ slot_make(struct segs *s, const struct runtime *rt, u32 i)
 	return 0;
 }
 
+static int
+catalog_make(struct segs *s, const struct runtime *rt)
+{
+	char path[4096];
+	int rc;
+
+	snprintf(path, sizeof path, "%s/catalog", rt->epoch_dir);
+	rc = seg_make(&s->catalog, path, SHM_MAGIC_CATALOG, shm_size_catalog(&s->caps), s->epoch, rt->gid);
+	if (rc == 0)
+		shm_catalog_setup(s->catalog.map.p, &s->caps);
+	return rc;
+}
+
 int
 segs_make(struct segs *s, const struct runtime *rt, const struct shm_caps *caps, u32 nworkers)
 {
@@ -242,6 +258,8 @@ segs_make(struct segs *s, const struct runtime *rt, const struct shm_caps *caps,
 	shm_writer_enter(&segs_names(s)->h, 0);
 	snprintf(path, sizeof path, "%s/health", rt->epoch_dir);
 	rc = seg_make(&s->health, path, SHM_MAGIC_HEALTH, shm_size_health(caps), s->epoch, rt->gid);
+	if (rc == 0)
+		rc = catalog_make(s, rt);
 	for (u32 i = 0; i < nworkers && rc == 0; i++)
 		rc = slot_make(s, rt, i);
 	if (rc == 0)
@@ -284,6 +302,7 @@ segs_start_fds(const struct segs *s, int slot, int *fds)
 		fds[n++] = s->inbox_rx[slot];
 		fds[n++] = s->auth.rw;
 	}
+	fds[n++] = slot < 0 ? s->catalog.rw : s->catalog.ro;
 	return n;
 }
 

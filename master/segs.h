@@ -18,7 +18,7 @@ struct segs {
 	u64 epoch;
 	u32 nworkers;
 	u32 instance;
-	struct seg names, health, pool, auth, worker[LINK_MAX_WORKERS];
+	struct seg names, health, pool, auth, catalog, worker[LINK_MAX_WORKERS];
 	int event[LINK_MAX_WORKERS], inbox_rx[LINK_MAX_WORKERS], inbox_tx[LINK_MAX_WORKERS];
 	int health_event;
 	int other_pool[SEGS_OTHER_POOLS];

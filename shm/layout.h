@@ -58,6 +58,7 @@ _Static_assert(SHM_ADDR_SIZE * SHM_ADDR_MAX == sizeof(((struct shm_srvhealth *)0
 #define SHM_MAGIC_WORKER SHM_MAGIC('M', 'A', 'R', 'G', 'w', 'o', 'r', 'k')
 #define SHM_MAGIC_POOL   SHM_MAGIC('M', 'A', 'R', 'G', 'p', 'o', 'o', 'l')
 #define SHM_MAGIC_AUTH   SHM_MAGIC('M', 'A', 'R', 'G', 'a', 'u', 't', 'h')
+#define SHM_MAGIC_CATALOG SHM_MAGIC('M', 'A', 'R', 'G', 'c', 'a', 't', 'a')
 #define SHM_MAGIC_CONFIG SHM_MAGIC('M', 'A', 'R', 'G', 'c', 'o', 'n', 'f')
 #define SHM_MAGIC_SECRET SHM_MAGIC('M', 'A', 'R', 'G', 's', 'e', 'c', 'r') /* struct cfg_secrets */
 

@@ -15,7 +15,8 @@
  *   - an inbox: a SOCK_SEQPACKET pair would have one sender, so it is a SOCK_DGRAM Unix socket pair: the
  *     worker of the slot reads one end, all others send to the other (KILL, handed-over clients)
  *   - its listening sockets
- * Health has an eventfd too: "orphans to recover, a server failed, probe at once".
+ * Health has an eventfd too: 1 is added for "orphans to recover, a server failed, probe at once", LINK_BELL_DDL for
+ * "definitions may have changed".
  */
 #ifndef MARGAY_SHM_LINK_H
 #define MARGAY_SHM_LINK_H
@@ -25,6 +26,8 @@
 #define LINK_MAX_FDS     250 /* SCM_MAX_FD is 253 */
 #define LINK_MAX_LISTEN  32  /* addresses in `listen` */
 #define LINK_MAX_WORKERS 64
+
+#define LINK_BELL_DDL (1ull << 32)
 
 enum link_type {
 	/* master -> child */
@@ -64,7 +67,7 @@ struct link_start {
 	u32 log_level;
 	/* fds, in this order: pool (rw), names (ro), health (ro; rw for health), own worker segment (rw; absent
 	 * for health), health's eventfd, then for each slot < nworkers: worker segment (ro), eventfd, inbox
-	 * send end; then, for a worker: own inbox receive end, auth (rw). */
+	 * send end; then, for a worker: own inbox receive end, auth (rw); last the catalogue (ro; rw for health). */
 };
 struct link_listen {
 	u32 n;

@@ -7,6 +7,7 @@
 #include "base/err.h"
 #include "base/reasons.h"
 #include "shm/abi.h"
+#include "shm/catalog.h"
 #include "shm/seq.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -249,6 +250,8 @@ arrays_fit(const void *p, size_t size, u64 magic)
 
 		return n != 0 && n <= 1u << 20 && (n & (n - 1)) == 0 && size >= auth_end(n);
 	}
+	if (magic == SHM_MAGIC_CATALOG)
+		return shm_catalog_fits(p, size);
 	return magic != SHM_MAGIC_HEALTH || size >= sizeof(struct shm_seg_health);
 }
 

@@ -87,7 +87,7 @@ reset_segment(struct worker *w)
 static void
 on_start(struct worker *w, const struct link_start *m, const int *fds, size_t n)
 {
-	size_t k = 0, expect = 5 + 3 * (size_t)m->nworkers + (m->has_inbox ? 1 : 0) + 1;
+	size_t k = 0, expect = 6 + 3 * (size_t)m->nworkers + (m->has_inbox ? 1 : 0) + 1;
 
 	if (m->abi != shm_abi)
 		die(EXIT_ABI, "built from another version than the master");
@@ -117,6 +117,8 @@ on_start(struct worker *w, const struct link_start *m, const int *fds, size_t n)
 	w->inbox_fd = m->has_inbox ? fds[k++] : -1;
 	map_or_die(fds[k++], SHM_MAGIC_AUTH, true, &w->m_auth, "auth segment");
 	w->auth = w->m_auth.p;
+	map_or_die(fds[k++], SHM_MAGIC_CATALOG, false, &w->m_catalog, "catalogue");
+	w->catalog = w->m_catalog.p;
 	if (madvise(w->m_auth.p, w->m_auth.size, MADV_DONTDUMP) != 0)
 		log_warn("the auth segment may stand in a core file: %s", strerror(errno));
 	w->me = pool_owner(POOL_WORKER, w->slot, w->epoch, (u32)getpid());

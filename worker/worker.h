@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/reasons.h"
 #include "router/plan.h"
+#include "shm/catalog.h"
 #include "shm/cfg.h"
 #include "shm/health.h"
 #include "shm/link.h"
@@ -126,9 +127,11 @@ struct worker {
 	int inbox_fd;
 	u32 handed[LINK_MAX_WORKERS]; /* since the last tick */
 
-	struct shm_map m_pool, m_auth, m_names, m_health, m_self, m_peer[LINK_MAX_WORKERS];
+	struct shm_map m_pool, m_auth, m_catalog, m_names, m_health, m_self, m_peer[LINK_MAX_WORKERS];
 	struct shm_seg_pool *pool;
 	struct shm_seg_auth *auth;
+	const struct shm_seg_catalog *catalog;
+	struct cat_copy cat;
 	const struct shm_seg_master *names;
 	const struct shm_seg_health *health;
 	struct shm_seg_worker *seg;

@@ -98,7 +98,7 @@ static void
 on_start(const struct link_start *s, const int *fds, size_t nfds)
 {
 	struct link_hello h = {.abi = shm_abi, .pid = (u32)getpid()};
-	size_t expect = 4 + (F.health ? 0 : 3) + 3 * (size_t)s->nworkers;
+	size_t expect = 5 + (F.health ? 0 : 3) + 3 * (size_t)s->nworkers;
 
 	if (s->abi != shm_abi)
 		_exit(EXIT_ABI);

@@ -17,6 +17,7 @@
 #include "conf/conf.h"
 #include "shm/cfg.h"
 #include "shm/health.h"
+#include "shm/catalog.h"
 #include "shm/link.h"
 #include "shm/pool.h"
 #include <errno.h>
@@ -35,8 +36,8 @@
 static struct {
 	const char *dir, *program;
 	struct shm_caps caps;
-	struct shm_map pool, names, health, worker;
-	int pool_fd, names_fd, health_fd, worker_fd, alarm_fd, ring_fd, inbox[2];
+	struct shm_map pool, names, health, worker, catalog;
+	int pool_fd, names_fd, health_fd, worker_fd, catalog_fd, alarm_fd, ring_fd, inbox[2];
 	int channel;
 	pid_t pid;
 	u64 generation;
@@ -71,6 +72,8 @@ make_segments(void)
 	make_one("names", SHM_MAGIC_MASTER, shm_size_master(&H.caps), &H.names, &H.names_fd);
 	make_one("health", SHM_MAGIC_HEALTH, shm_size_health(&H.caps), &H.health, &H.health_fd);
 	make_one("worker", SHM_MAGIC_WORKER, shm_size_worker(&H.caps), &H.worker, &H.worker_fd);
+	make_one("catalog", SHM_MAGIC_CATALOG, shm_size_catalog(&H.caps), &H.catalog, &H.catalog_fd);
+	shm_catalog_setup(H.catalog.p, &H.caps);
 	shm_pool_setup(H.pool.p, &H.caps);
 	shm_master_setup(H.names.p, &H.caps);
 	shm_worker_setup(H.worker.p, &H.caps);
@@ -150,7 +153,7 @@ start(void)
 	struct link_start s = {.abi = shm_abi, .epoch = EPOCH, .instance = 1, .nworkers = WORKERS,
 	    .max_workers = H.caps.max_workers, .log_level = 7};
 	int fds[] = {H.pool_fd, H.names_fd, H.health_fd, H.alarm_fd, H.worker_fd, H.ring_fd, H.inbox[1],
-	    H.worker_fd, H.ring_fd, H.inbox[1]};
+	    H.worker_fd, H.ring_fd, H.inbox[1], H.catalog_fd};
 
 	must(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == 0, "channel");
 	H.pid = fork();

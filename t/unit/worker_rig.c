@@ -18,7 +18,7 @@
 struct rig R;
 
 static const struct shm_caps caps = {
-    .max_servers = RIG_SERVERS, .max_workers = 4, .max_users = 8, .max_sessions = RIG_SESSIONS, .max_cells = RIG_CELLS, .max_digests = 16};
+    .max_servers = RIG_SERVERS, .max_workers = 4, .max_users = 8, .max_sessions = RIG_SESSIONS, .max_cells = RIG_CELLS, .max_digests = 16, .catalog_size = 65536};
 
 /* ---- watching ---- */
 
@@ -164,6 +164,10 @@ make_segments(struct worker *w)
 	shm_pool_setup(w->pool, &caps);
 	w->auth = segment(SHM_MAGIC_AUTH, shm_size_auth(&caps));
 	shm_auth_setup(w->auth, &caps);
+	struct shm_seg_catalog *catalog = segment(SHM_MAGIC_CATALOG, shm_size_catalog(&caps));
+
+	shm_catalog_setup(catalog, &caps);
+	w->catalog = catalog;
 	w->seg = segment(SHM_MAGIC_WORKER, shm_size_worker(&caps));
 	shm_worker_setup(w->seg, &caps);
 	w->stat = &w->seg->stat;
