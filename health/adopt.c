@@ -116,6 +116,7 @@ server_begin(struct table *t, struct hserver *h, const struct prober_conf *c)
 
 	if (!first && !moved)
 		return;
+	catalog_server_forget(&h->cat);
 	if (moved && t->clusters[h->cluster].j.last_primary == (int)c->id) {
 		/* Another server under the old name: it was never primary. */
 		t->clusters[h->cluster].j.last_primary = -1;
@@ -163,6 +164,7 @@ cluster_adopt(struct table *t, const struct cfg *cfg, const struct cfg_cluster *
 		u32 epoch;
 		int primary = clu_primary_load(t->seg, k->id, &epoch);
 
+		catalog_watch_end(&c->cat);
 		memset(c, 0, sizeof *c);
 		judge_clu_restore(&c->j, t->generation == 0 ? primary : -1, epoch);
 		(void)str_copy(c->name, sizeof c->name, name);
@@ -190,6 +192,7 @@ server_end(struct table *t, struct hserver *h)
 {
 	u32 id = h->conf.id;
 
+	catalog_server_forget(&h->cat);
 	prober_free(h->prober);
 	mem_wipe(&h->conf, sizeof h->conf);
 	memset(h, 0, sizeof *h);
@@ -203,6 +206,7 @@ cluster_end(struct table *t, u32 i)
 	u32 epoch;
 
 	(void)clu_primary_load(t->seg, i, &epoch);
+	catalog_watch_end(&t->clusters[i].cat);
 	memset(&t->clusters[i], 0, sizeof t->clusters[i]);
 	__atomic_store_n(&t->seg->clusters[i].word, (u64)epoch << 32, __ATOMIC_RELEASE);
 }
@@ -229,6 +233,9 @@ table_adopt(struct table *t, const struct cfg *cfg)
 	for (u32 i = 0; i < t->nservers; i++)
 		if (t->servers[i].used && !t->servers[i].keep)
 			server_end(t, &t->servers[i]);
+	rc = catalog_adopt(t, cfg);
+	if (rc != 0)
+		return rc;
 	t->generation = cfg->r->h.generation;
 	pem_generation();
 	return 0;
@@ -241,6 +248,7 @@ table_clear(struct table *t)
 		if (t->servers[i].used) {
 			/* Verdicts stay published: a successor or the workers go on with them. */
 			prober_free(t->servers[i].prober);
+			catalog_server_forget(&t->servers[i].cat);
 			t->servers[i].used = false;
 		}
 }

@@ -3,10 +3,12 @@
  *   - ending the server threads of dead workers and giving their cells back
  *   - writing the heartbeat row on the primary
  *   - looking for triggers and routines that may leave state on a connection
+ *   - reading definitions of tables and functions for the catalogue
  * Health only.
  */
 #include "health/prober.h"
 #include "health/db.h"
+#include "health/defs_read.h"
 #include "health/facts.h"
 #include "base/check.h"
 #include "base/clock.h"
@@ -19,6 +21,7 @@
 #define IDLE_CLOSE_MS   10000 /* the connection is a control cell: not kept for nothing */
 #define ORPHAN_RETRY_MS 250   /* a killed thread that still rolls back; a server that does not answer */
 #define ORPHAN_GRACE_MS 1000  /* a thread that cannot be ended: by then the server saw its client go */
+#define CATALOG_SLICE_MS 50   /* of reading definitions, before the other chores are looked at again */
 #define ROUTINE_LIMIT_S 8     /* information_schema opens every table's triggers: long on a large server */
 #define RETRY_MS        1000  /* after a failed connect, for what is not urgent; doubled up to RETRY_MAX_MS: */
 #define RETRY_MAX_MS    60000 /* a statement given up here may hang on there and hold its connection */
@@ -52,6 +55,8 @@ struct chore {
 	u64 server_id;
 	u64 *seen_ns; /* for each cell: since when it is known as an orphan */
 	u32 ncells;
+	u64 cat_asked;           /* the newest question about definitions that was taken */
+	struct defs_read *reading; /* NULL: none under way */
 	u64 count; /* scratch of on_count */
 	bool counted;
 };
@@ -376,6 +381,54 @@ look_routines(struct chore *h)
 	return n > 0 ? 0 : 2;
 }
 
+/* ---- definitions ---- */
+
+static void
+catalog_end(struct chore *h)
+{
+	struct def_result *r = defs_end(h->reading);
+
+	if (r->denied)
+		chore_close(h); /* global privileges are those of the login: the next one may have more */
+	prober_catalog_done(h->p, r);
+	h->reading = NULL;
+}
+
+static void
+catalog_begin(struct chore *h)
+{
+	struct def_list *list = NULL;
+
+	if (h->reading != NULL || !prober_catalog_job(h->p, &h->cat_asked, &list))
+		return;
+	h->reading = defs_begin(list, h->cat_asked);
+	def_list_put(list);
+	AN(h->reading != NULL);
+}
+
+/* Reads for a while; true: there is more, for when the other chores have had their turn. */
+static bool
+catalog(struct chore *h)
+{
+	u64 until = deadline_in(CATALOG_SLICE_MS);
+
+	catalog_begin(h);
+	if (h->reading == NULL)
+		return false;
+	if (clock_ns() < h->retry_ns || chore_connect(h) != DB_OK) {
+		defs_fail(h->reading, "no connection to it");
+		catalog_end(h);
+		return false;
+	}
+	do {
+		if (!defs_step(h->reading, h->db, h->mariadb)) {
+			catalog_end(h);
+			return false;
+		}
+	} while (clock_ns() < until && !prober_stops(h->p));
+	return true;
+}
+
 /* ---- the thread ---- */
 
 static void
@@ -445,6 +498,8 @@ chore_turn(struct chore *h)
 		routines(h);
 	else
 		h->was_alive = false;
+	if (catalog(h))
+		next = clock_ns();
 	if (h->c.routine_ms == 0)
 		__atomic_store_n(&h->p->leaves_state, 1, __ATOMIC_RELEASE);
 	if (db_is_open(h->db) && clock_ns() - h->used_ns > IDLE_CLOSE_MS * MS_NS)
@@ -470,6 +525,8 @@ chore_main(void *arg)
 		take_conf(&h);
 		prober_wait(p, p->chore_fd, chore_turn(&h));
 	}
+	if (h.reading != NULL)
+		def_result_free(defs_end(h.reading));
 	chore_close(&h);
 	db_free(h.db);
 	free(h.seen_ns);

@@ -23,9 +23,10 @@
 
 static struct {
 	struct table t;
-	struct shm_map pool, names, health, worker[LINK_MAX_WORKERS];
+	struct shm_map pool, names, health, catalog, worker[LINK_MAX_WORKERS];
 	int alarm_fd;
 	bool started, adopted, ready, orphaned, stop, alarm;
+	u64 look_ns; /* when definitions are to be looked at again */
 	u64 epoch, ready_due_ns, judged_ns, alarmed_ns, orphaned_ns;
 } M;
 
@@ -40,7 +41,7 @@ fds_close(int *fds, size_t from, size_t n)
 /* ---- the channel ---- */
 
 static int
-map_segments(const int *fds)
+map_segments(const int *fds, int catalog)
 {
 	int rc = shm_map_fd(fds[0], SHM_MAGIC_POOL, true, &M.pool);
 
@@ -48,6 +49,8 @@ map_segments(const int *fds)
 		rc = shm_map_fd(fds[1], SHM_MAGIC_MASTER, false, &M.names);
 	if (rc == 0)
 		rc = shm_map_fd(fds[2], SHM_MAGIC_HEALTH, true, &M.health);
+	if (rc == 0)
+		rc = shm_map_fd(catalog, SHM_MAGIC_CATALOG, true, &M.catalog);
 	return rc;
 }
 
@@ -66,9 +69,11 @@ begin_writing(const struct link_start *s)
 	t->nservers = MIN(t->nservers, t->names->m.max_servers);
 	panic_set_sink(t->seg->panic, sizeof t->seg->panic);
 	shm_writer_enter(&t->seg->h, s->slot);
+	t->cat.seg = M.catalog.p;
+	shm_writer_enter(&t->cat.seg->h, s->slot);
 }
 
-/* fds: pool, names, health, our eventfd, then for each worker slot its segment, eventfd, inbox. */
+/* fds: pool, names, health, our eventfd, then for each worker slot its segment, eventfd, inbox; last the catalogue. */
 static int
 on_start(const struct link_start *s, int *fds, size_t nfds)
 {
@@ -79,11 +84,11 @@ on_start(const struct link_start *s, int *fds, size_t nfds)
 		log_err("the master is of another build");
 		return EXIT_ABI;
 	}
-	if (M.started || s->nworkers > LINK_MAX_WORKERS || nfds < 4 + 3 * (size_t)s->nworkers) {
+	if (M.started || s->nworkers > LINK_MAX_WORKERS || nfds < 5 + 3 * (size_t)s->nworkers) {
 		log_err("a start message that does not fit");
 		return EXIT_FAIL;
 	}
-	if (map_segments(fds) != 0) {
+	if (map_segments(fds, fds[4 + 3 * (size_t)s->nworkers]) != 0) {
 		log_err("shared memory of the master cannot be mapped");
 		return EXIT_ABI;
 	}
@@ -188,14 +193,15 @@ on_message(void)
 
 /* ---- the loop ---- */
 
-static void
+/* What was added to it since. */
+static u64
 drain(int fd)
 {
-	u64 n;
+	u64 n = 0;
 
-	if (read(fd, &n, sizeof n) < 0) {
-		/* Not rung. */
-	}
+	if (read(fd, &n, sizeof n) < 0)
+		return 0; /* not rung */
+	return n;
 }
 
 static bool
@@ -220,6 +226,9 @@ tick(void)
 	if (!M.started)
 		return;
 	shm_heartbeat(&M.t.seg->h, now);
+	shm_heartbeat(&M.t.cat.seg->h, now);
+	if (M.adopted)
+		M.look_ns = catalog_look(&M.t);
 	if (M.adopted && now - M.judged_ns > 1000 * MS_NS) {
 		M.judged_ns = now;
 		table_rejudge(&M.t);
@@ -240,6 +249,16 @@ tick(void)
 }
 
 static int
+wait_ms(void)
+{
+	u64 now = clock_ns();
+
+	if (!M.adopted)
+		return TICK_MS;
+	return M.look_ns <= now ? 0 : (int)MIN((M.look_ns - now) / MS_NS + 1, (u64)TICK_MS);
+}
+
+static int
 loop(void)
 {
 	while (!M.stop) {
@@ -247,15 +266,18 @@ loop(void)
 		    {.fd = M.started ? M.alarm_fd : -1, .events = POLLIN},
 		    {.fd = M.orphaned ? -1 : LINK_CHANNEL_FD, .events = POLLIN}};
 
-		if (poll(p, 3, M.alarm ? ALARM_MS : TICK_MS) < 0 && errno != EINTR)
+		if (poll(p, 3, M.alarm ? ALARM_MS : wait_ms()) < 0 && errno != EINTR)
 			PANIC("poll: errno %d", errno);
 		if (p[0].revents != 0) {
 			drain(M.t.env.report_fd);
 			table_update(&M.t);
 		}
 		if (p[1].revents != 0) {
-			drain(M.alarm_fd);
-			M.alarm = true;
+			u64 n = drain(M.alarm_fd);
+
+			M.alarm |= n % LINK_BELL_DDL != 0;
+			if (n >= LINK_BELL_DDL && M.adopted)
+				M.look_ns = 0;
 		}
 		if (p[2].revents != 0) {
 			int rc = on_message();

@@ -43,6 +43,8 @@ prober_fini(struct prober *p)
 		if (fds[i] >= 0)
 			close(fds[i]);
 	pthread_mutex_destroy(&p->lock);
+	def_list_put(p->cat_list);
+	def_result_free(p->cat_done);
 	mem_wipe(&p->conf, sizeof p->conf);
 	p->magic = 0;
 	free(p);
@@ -190,4 +192,58 @@ prober_cell_give(const struct prober *p, u32 pool_slot, int cell)
 		return;
 	if (pool_give(p->env->pool, pool_slot, (u32)cell, p->env->me, &slot) && slot < p->env->nworkers)
 		ring(p->env->worker_fd[slot]);
+}
+
+void
+prober_catalog_ask(struct prober *p, struct def_list *list, u64 asked)
+{
+	struct def_list *old;
+
+	pthread_mutex_lock(&p->lock);
+	old = p->cat_list;
+	p->cat_list = def_list_ref(list);
+	p->cat_asked = asked;
+	pthread_mutex_unlock(&p->lock);
+	def_list_put(old);
+	ring(p->chore_fd);
+}
+
+struct def_result *
+prober_catalog_take(struct prober *p)
+{
+	struct def_result *r;
+
+	pthread_mutex_lock(&p->lock);
+	r = p->cat_done;
+	p->cat_done = NULL;
+	pthread_mutex_unlock(&p->lock);
+	return r;
+}
+
+bool
+prober_catalog_job(struct prober *p, u64 *asked, struct def_list **list_r)
+{
+	bool newer;
+
+	pthread_mutex_lock(&p->lock);
+	newer = p->cat_asked > *asked;
+	if (newer) {
+		*asked = p->cat_asked;
+		*list_r = def_list_ref(p->cat_list);
+	}
+	pthread_mutex_unlock(&p->lock);
+	return newer;
+}
+
+void
+prober_catalog_done(struct prober *p, struct def_result *r)
+{
+	struct def_result *old;
+
+	pthread_mutex_lock(&p->lock);
+	old = p->cat_done;
+	p->cat_done = r;
+	pthread_mutex_unlock(&p->lock);
+	def_result_free(old);
+	ring(p->env->report_fd);
 }

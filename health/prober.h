@@ -1,11 +1,12 @@
 /* health/prober.h: all that is done to one server, by two threads: one probes it, the other (chores) writes
- * heartbeats, looks for triggers, and ends connections of dead workers, so that none of these ever delays
+ * heartbeats, looks for triggers, reads definitions, and ends connections of dead workers, so that none of these ever delays
  * a verdict. The publishing thread makes and ends probers, tells them what is configured, and takes what
  * they saw; nothing else is shared. Health only.
  */
 #ifndef MARGAY_HEALTH_PROBER_H
 #define MARGAY_HEALTH_PROBER_H
 #include "health/db.h"
+#include "health/defs.h"
 #include "health/obs.h"
 #include "shm/cfg.h"
 #include "shm/pool.h"
@@ -54,6 +55,9 @@ struct prober {
 	bool posted;
 	struct obs last; /* the newest; posted: not taken yet */
 	u32 overwritten; /* outcomes that were not taken in time */
+	u64 cat_asked;   /* definitions: number of the newest question, 0: none yet */
+	struct def_list *cat_list;
+	struct def_result *cat_done; /* an answer that was not taken yet */
 	/* atomic */
 	bool primary;       /* main: write heartbeats there */
 	bool alive;         /* main: chores are worth a connection */
@@ -74,6 +78,11 @@ void prober_hurry(struct prober *p);
 void prober_recover(struct prober *p);
 /* The newest outcome that was not taken yet; false: none. */
 bool prober_take(struct prober *p, struct obs *o_r);
+/* Definitions are wanted: of the tables in list (NULL: none; a reference is taken) and of functions. asked: the number by which
+ * the answer is known; larger than any before. */
+void prober_catalog_ask(struct prober *p, struct def_list *list, u64 asked);
+/* The answer, which is the caller's then; NULL: none that was not taken yet. */
+struct def_result *prober_catalog_take(struct prober *p);
 
 /* For the two threads. */
 bool prober_stops(const struct prober *p);
@@ -86,6 +95,10 @@ void prober_wait(const struct prober *p, int fd, u64 due_ns);
 int prober_cell_take(const struct prober *p, u32 pool_slot);
 void prober_cell_note(const struct prober *p, u32 pool_slot, int cell, u64 thread_id);
 void prober_cell_give(const struct prober *p, u32 pool_slot, int cell);
+/* The newest question, if it is newer than *asked; a reference to the list is the caller's then. */
+bool prober_catalog_job(struct prober *p, u64 *asked, struct def_list **list_r);
+/* Hands over an answer. */
+void prober_catalog_done(struct prober *p, struct def_result *r);
 void *chore_main(void *prober);
 void *probe_main(void *prober);
 #endif

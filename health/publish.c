@@ -219,6 +219,8 @@ judge_one_cluster(struct table *t, u32 i, bool *changed_r)
 	if (!cluster_is_known(c, false))
 		return;
 	judge_cluster(&c->j, clock_ns(), clock_wall_ms());
+	/* Before a server gets its first statement, nothing may be believed that was not seen there. */
+	catalog_servers(t, c);
 	for (u32 k = 0; k < c->j.n; k++) {
 		struct hserver *h = &t->servers[c->j.srv[k]->id];
 
@@ -255,6 +257,8 @@ take_recovered(struct table *t, struct hserver *h)
 		return;
 	STAT_ADD(t->seg->stat.cells_recovered, n);
 	log_notice("server %s: connections of dead processes taken back: %u", h->conf.name, n);
+	/* the end of a statement that changed a definition may have been among what the dead did not live to tell */
+	__atomic_fetch_add(&shm_pool_srv(t->env.pool)[h->conf.pool_slot].ddl, 1, __ATOMIC_SEQ_CST);
 }
 
 void
@@ -269,6 +273,7 @@ table_update(struct table *t)
 		if (!h->used)
 			continue;
 		take_recovered(t, h);
+		catalog_take(t, h);
 		if (!prober_take(h->prober, &o))
 			continue;
 		STAT_ADD(t->seg->stat.probes, 1);
@@ -278,6 +283,7 @@ table_update(struct table *t)
 		touched[h->cluster] = true;
 	}
 	judge_clusters(t, touched);
+	catalog_publish(t);
 }
 
 void

@@ -4,6 +4,7 @@
 #ifndef MARGAY_HEALTH_PUBLISH_H
 #define MARGAY_HEALTH_PUBLISH_H
 #include "base/log.h"
+#include "health/catalog.h"
 #include "health/judge.h"
 #include "health/prober.h"
 
@@ -16,6 +17,7 @@ struct hserver {
 	struct judge_srv j;
 	struct shm_srvhealth rec; /* as published */
 	struct log_rate rate;
+	struct cat_server cat;
 };
 struct hcluster {
 	bool used;
@@ -24,6 +26,7 @@ struct hcluster {
 	int shown_primary;
 	bool shown, shown_two; /* what the log says */
 	struct log_rate rate;
+	struct cat_watch cat;
 };
 
 struct table {
@@ -34,6 +37,7 @@ struct table {
 	u64 generation;
 	struct hserver servers[JUDGE_MAX_SERVERS];
 	struct hcluster clusters[SHM_MAX_CLUSTERS];
+	struct catalog cat;
 };
 
 /* Follows a configuration: probers of new servers start, of changed ones learn of it, of removed ones end. 0
