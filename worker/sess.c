@@ -1,7 +1,7 @@
 /* worker/sess.c: the life of a client session: its machine's one writer, its timeouts, bytes in, its end. Owns
  * struct sess. Runs in a worker.
  */
-#include "worker/sess.h"
+#include "worker/catalog.h"
 #include <errno.h>
 #include <stdarg.h>
 #include <sys/socket.h>
@@ -633,6 +633,7 @@ sess_cmd_clear(struct sess *s)
 		free(s->cmd.kill_user);
 	if (unlikely(s->meta != NULL))
 		meta_drop(s);
+	wcat_end(s);
 	replay_first_done(s);
 	s->parked = false;
 	hold_end(s);

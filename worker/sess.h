@@ -97,6 +97,7 @@ struct cmd {
 	u64 rows, bytes;       /* of the reply, so far */
 	u64 digest;            /* key of its record of statistics, 0: none */
 	u32 digest_at;         /* ... and where it was */
+	u32 ddl_slot;          /* pool slot + 1 of the server that it may change definitions of, 0: it does not */
 	bool failed;           /* ended by an error that is none of a server's, or by the end of the session */
 	struct istr *text;     /* COM_STMT_PREPARE */
 	struct link_kill_user *kill_user; /* KILL USER: what is done when the server has done it; NULL: nothing */

@@ -1,6 +1,7 @@
 /* worker/sess_cmd.c: commands of a client that is logged in: what each is, where it goes, what must be sent ahead of
  * it, and what happens when that fails. Runs in a worker.
  */
+#include "worker/catalog.h"
 #include "worker/sess_causal.h"
 #include <errno.h>
 #include <stdarg.h>
@@ -415,6 +416,7 @@ cmd_send_now(struct sess *s, struct bconn *b)
 		meta_drop(s); /* of a connection that was lost */
 		s->cmd.results = 0;
 	}
+	wcat_begin(s, b);
 	keep_request(s, b);
 	count_sent(s, b);
 	b->stmt_started = ev_now(&s->w->loop);

@@ -3,7 +3,7 @@
  * differs from the connection's. Runs in a worker; the hottest code of all.
  */
 #include "base/str.h"
-#include "worker/sess.h"
+#include "worker/catalog.h"
 
 #define OUT_IOV 32
 #define SCRATCH 2048 /* packets written anew between two flushes */
@@ -354,6 +354,7 @@ on_ok(struct sess *s, struct bconn *b, struct out *o)
 		replay_reply_ok(s, &ok);
 	if (unlikely((s->cmd.st.flags & STMT_F_DEFAULTS) != 0) && s->cmd.com != COM_STMT_PREPARE)
 		defaults_changed(s->w);
+	wcat_result(s, r->last);
 	if (r->pkt[PKT_HDR] == 0x00) {
 		s->cmd.affected += ok.affected;
 		s->row_count = counts_last_row(&s->cmd) ? ROW_COUNT_UNSURE : (i64)ok.affected;
@@ -489,6 +490,7 @@ on_err(struct sess *s, struct bconn *b, struct out *o, bool *again)
 	s->row_count = -1;
 	if (unlikely((s->cmd.st.flags & STMT_F_DEFAULTS) != 0) && s->cmd.com != COM_STMT_PREPARE)
 		defaults_changed(s->w); /* some of it may have been done */
+	wcat_result(s, true);
 	STAT_ADD(s->w->stat->errors_server, 1);
 	if (e.code == 1290 || e.code == 1836 || e.code == 1047)
 		chan_ring(s->w->health_bell); /* the primary is none any more? */

@@ -1,7 +1,7 @@
 /* worker/tick.c: what a worker does ten times a second, and how it ends: no new clients, a bounded time for those
  * there are. Runs in a worker; no loop is started here.
  */
-#include "worker/sess.h"
+#include "worker/catalog.h"
 
 /* ---- stop ---- */
 
@@ -79,6 +79,7 @@ worker_on_tick(void *arg)
 	memset(w->handed, 0, sizeof w->handed);
 	if (!w->have_cfg)
 		return;
+	wcat_tick(w);
 	sess_on_tick(w);
 	bpool_on_tick(w);
 	hold_look(w);
