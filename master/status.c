@@ -113,6 +113,10 @@ status_text(const struct master *m, struct text *t)
 	if (m->elders.n > 0)
 		text_add(t, "earlier epochs: %u processes are finishing\n", m->elders.n);
 	server_lines(m, t);
+	if (STAT_GET(segs_health(&m->segs)->stat.catalog_differing) > 0)
+		text_add(t, "tables: %llu of %llu differ between their shards (margay-stat -t)\n",
+		    (unsigned long long)STAT_GET(segs_health(&m->segs)->stat.catalog_differing),
+		    (unsigned long long)STAT_GET(segs_health(&m->segs)->stat.catalog_tables));
 	degraded(m, t);
 	return serves ? EXIT_OK : EXIT_FAIL;
 }

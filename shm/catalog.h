@@ -208,7 +208,8 @@ struct shm_seg_catalog {
 	struct shm_header h;
 	u64 version;     /* atomic; 0: nothing was published yet */
 	u64 size[2];     /* bytes used of each half; atomic */
-	u64 checked[SHM_MAX_CLUSTERS]; /* when what is published of a cluster was found to be true last; 0: never; atomic */
+	/* when what is published of a cluster was found to be true last; 0: never; atomic */
+	u64 tables_checked[SHM_MAX_CLUSTERS], routines_checked[SHM_MAX_CLUSTERS];
 	u32 room;        /* bytes of each half */
 	u32 pad;
 	/* u8 half[2][room] */

@@ -15,22 +15,23 @@
 
 #define DIGESTS 20 /* shown: a screen of them */
 
-enum mode { MODE_TABLE, MODE_SESSIONS, MODE_DIGESTS, MODE_RAW, MODE_JSON, MODE_PROMETHEUS, MODE_LIVE };
+enum mode { MODE_TABLE, MODE_SESSIONS, MODE_DIGESTS, MODE_CATALOG, MODE_RAW, MODE_JSON, MODE_PROMETHEUS, MODE_LIVE };
 
 struct args {
 	const char *conf, *dir, *out;
 	enum mode mode;
-	bool sessions, force;
+	bool sessions, catalog, force;
 	u32 interval_ms;
 	u32 digests; /* so many, 0: none */
 	struct stat_filter filter;
 };
 
 static const char usage[] =
-    "usage: margay-stat [-c FILE | -r DIRECTORY] [-1 | -s | -d [N] | -w | -j | --prometheus | -l] [OPTION ...]\n"
+    "usage: margay-stat [-c FILE | -r DIRECTORY] [-1 | -s | -d [N] | -t | -w | -j | --prometheus | -l] [OPTION ...]\n"
     "  -1               servers, clusters, workers, latency, counters (default)\n"
     "  -s, --sessions   client sessions; with -j: beside the rest\n"
     "  -d, --digests    statements by their shape, the N (20) that took the most time; with -j: beside the rest\n"
+    "  -t, --tables     the catalogue: tables, where their shards differ, stored functions; with -j: beside the rest\n"
     "  -w, --raw        every record, a line for each field\n"
     "  -j, --json       everything as one JSON object\n"
     "  --prometheus     Prometheus text format\n"
@@ -113,6 +114,9 @@ parse_option(int o, struct args *a)
 	case 'd':
 		a->digests = DIGESTS;
 		return -1;
+	case 't':
+		a->catalog = true;
+		return -1;
 	case 'w':
 		a->mode = MODE_RAW;
 		return -1;
@@ -155,7 +159,7 @@ static int
 parse_args(int argc, char **argv, struct args *a)
 {
 	static const struct option longs[] = {{"config", 1, NULL, 'c'}, {"runtime-dir", 1, NULL, 'r'},
-	    {"sessions", 0, NULL, 's'}, {"digests", 0, NULL, 'd'}, {"raw", 0, NULL, 'w'}, {"json", 0, NULL, 'j'}, {"live", 0, NULL, 'l'},
+	    {"sessions", 0, NULL, 's'}, {"digests", 0, NULL, 'd'}, {"tables", 0, NULL, 't'}, {"raw", 0, NULL, 'w'}, {"json", 0, NULL, 'j'}, {"live", 0, NULL, 'l'},
 	    {"interval", 1, NULL, 'i'}, {"output", 1, NULL, 'o'}, {"prometheus", 0, NULL, O_PROMETHEUS},
 	    {"user", 1, NULL, O_USER}, {"state", 1, NULL, O_STATE}, {"pinned", 0, NULL, O_PINNED},
 	    {"info", 0, NULL, O_INFO}, {"force", 0, NULL, O_FORCE}, {"version", 0, NULL, 'V'},
@@ -164,7 +168,7 @@ parse_args(int argc, char **argv, struct args *a)
 
 	*a = (struct args){
 	    .conf = SYSCONFDIR "/margay/margay.conf", .interval_ms = 1000, .filter = {.state = -1}};
-	while ((o = getopt_long(argc, argv, "c:r:o:i:1sdwjlhV", longs, NULL)) != -1) {
+	while ((o = getopt_long(argc, argv, "c:r:o:i:1sdtwjlhV", longs, NULL)) != -1) {
 		rc = parse_option(o, a);
 		if (rc >= 0)
 			return rc;
@@ -175,6 +179,8 @@ parse_args(int argc, char **argv, struct args *a)
 		return wrong("no argument was expected here: ", argv[optind]);
 	if (a->digests > 0 && a->mode == MODE_TABLE)
 		a->mode = MODE_DIGESTS;
+	if (a->catalog && a->mode == MODE_TABLE)
+		a->mode = MODE_CATALOG;
 	if (a->sessions && a->mode == MODE_TABLE)
 		a->mode = MODE_SESSIONS;
 	if (a->out != NULL && a->mode == MODE_LIVE)
@@ -192,11 +198,14 @@ print(const struct args *a, const struct stat_inst *in, const struct stat_sample
 	case MODE_DIGESTS:
 		stat_table_digests(in, s, a->digests, f);
 		break;
+	case MODE_CATALOG:
+		stat_table_catalog(in, s, f);
+		break;
 	case MODE_RAW:
 		stat_raw(in, s, &a->filter, f);
 		break;
 	case MODE_JSON:
-		stat_json(in, s, a->sessions ? &a->filter : NULL, a->digests, f);
+		stat_json(in, s, a->sessions ? &a->filter : NULL, a->digests, a->catalog, f);
 		break;
 	case MODE_PROMETHEUS:
 		stat_prometheus(s, f);

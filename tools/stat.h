@@ -5,6 +5,7 @@
 #ifndef MARGAY_TOOLS_STAT_H
 #define MARGAY_TOOLS_STAT_H
 #include "base/clock.h"
+#include "shm/catalog.h"
 #include "shm/health.h"
 #include "shm/link.h"
 #include "shm/map.h"
@@ -16,7 +17,7 @@ struct stat_inst {
 	char dir[STAT_DIR_MAX];
 	u64 epoch;
 	u32 nworkers;
-	struct shm_map names, health, pool, workers[LINK_MAX_WORKERS];
+	struct shm_map names, health, pool, catalog, workers[LINK_MAX_WORKERS];
 };
 
 struct stat_server {
@@ -94,6 +95,17 @@ void stat_digest_text(const struct stat_digest *d, char db[65], char text[DIGEST
 u64 stat_digest_quantile(const struct stat_digest *d, double q);
 void stat_table_digests(const struct stat_inst *in, const struct stat_sample *s, u32 top, FILE *f);
 
+/* A copy of what is published, to be ended with cat_copy_fini. false: there is none. */
+bool stat_catalog(const struct stat_inst *in, struct cat_copy *c);
+/* Was no statement sent since it was read that may have changed it? */
+bool stat_catalog_current(const struct stat_inst *in, const struct cat *c, const struct cat_cluster *k);
+u64 stat_catalog_checked(const struct stat_inst *in, const struct cat_cluster *k); /* when it was true last, 0: never */
+extern const char *const stat_table_kinds[3], *const stat_place_states[CAT_STATES];
+/* "not-null auto-increment"; "a, b(10) desc" */
+void stat_column_words(const struct cat_column *k, char *buf, size_t size);
+void stat_key_parts(const struct cat *c, const struct cat_def *d, const struct cat_key *k, char *buf, size_t size);
+void stat_table_catalog(const struct stat_inst *in, const struct stat_sample *s, FILE *f);
+
 /* A table whose columns are as wide as what they hold. Cells are cut to STAT_CELL and cleaned of control
  * characters: names and statements come from clients. */
 #define STAT_COLS 18
@@ -141,7 +153,7 @@ void stat_raw(const struct stat_inst *in, const struct stat_sample *s, const str
     FILE *f);
 /* sessions: NULL filter: left out; digests: so many, 0: left out. */
 void stat_json(const struct stat_inst *in, const struct stat_sample *s, const struct stat_filter *filter,
-    u32 digests, FILE *f);
+    u32 digests, bool catalog, FILE *f);
 void stat_prometheus(const struct stat_sample *s, FILE *f);
 /* Full screen until q or a signal; an exit code. */
 int stat_live(struct stat_inst *in, const struct stat_filter *filter, u32 interval_ms);

@@ -359,8 +359,154 @@ digests_print(struct json *j, const struct stat_inst *in, const struct stat_samp
 	free(v);
 }
 
+/* ---- the catalogue ---- */
+
+/* A text of the catalogue, or null. */
+static void
+cat_str(struct json *j, const char *name, const struct cat *c, struct cat_str s)
+{
+	if (s.off == 0)
+		null(j, name);
+	else
+		str(j, name, cat_text(c, s));
+}
+
+static void
+cat_cluster(struct json *j, const struct stat_inst *in, const struct stat_sample *s, const struct cat *c, const struct cat_cluster *k)
+{
+	u64 ns = stat_catalog_checked(in, k);
+
+	open_(j, NULL, '{');
+	cat_str(j, "name", c, k->name);
+	if (k->server == UINT32_MAX)
+		null(j, "server");
+	else
+		str(j, "server", stat_server_name(s, (int)k->server));
+	yes(j, "current", stat_catalog_current(in, c, k));
+	if (ns == 0)
+		null(j, "age_ms");
+	else
+		num(j, "age_ms", stat_since_ms(s, ns));
+	num(j, "lower_case_table_names", k->lower_case);
+	yes(j, "functions_known", (k->flags & CAT_ROUTINES) != 0);
+	open_(j, "functions", '[');
+	for (u32 i = 0; i < k->nroutines; i++) {
+		const struct cat_routine *r = &cat_routines(c, k)[i];
+
+		open_(j, NULL, '{');
+		cat_str(j, "schema", c, r->schema);
+		cat_str(j, "name", c, r->name);
+		str(j, "verdict", routine_words[r->verdict]);
+		close_(j, '}');
+	}
+	close_(j, ']');
+	close_(j, '}');
+}
+
+static void
+cat_definition(struct json *j, const struct cat *c, const struct cat_def *d)
+{
+	char words[512];
+
+	cat_str(j, "type", c, d->type);
+	cat_str(j, "engine", c, d->engine);
+	cat_str(j, "collation", c, d->collation);
+	open_(j, "columns", '[');
+	for (u32 i = 0; i < d->ncolumns; i++) {
+		const struct cat_column *k = &cat_columns(c, d)[i];
+
+		stat_column_words(k, words, sizeof words);
+		open_(j, NULL, '{');
+		cat_str(j, "name", c, k->name);
+		cat_str(j, "data_type", c, k->data_type);
+		cat_str(j, "type", c, k->type);
+		cat_str(j, "charset", c, k->charset);
+		cat_str(j, "collation", c, k->collation);
+		str(j, "is", words);
+		close_(j, '}');
+	}
+	close_(j, ']');
+	open_(j, "keys", '[');
+	for (u32 i = 0; i < d->nkeys; i++) {
+		const struct cat_key *k = &cat_keys(c, d)[i];
+
+		stat_key_parts(c, d, k, words, sizeof words);
+		open_(j, NULL, '{');
+		cat_str(j, "name", c, k->name);
+		cat_str(j, "type", c, k->type);
+		yes(j, "unique", (k->flags & CAT_UNIQUE) != 0);
+		str(j, "columns", words);
+		close_(j, '}');
+	}
+	close_(j, ']');
+}
+
+static void
+cat_table(struct json *j, const struct cat *c, const struct cat_table *t)
+{
+	const struct cat_def *d = cat_def(c, t);
+
+	open_(j, NULL, '{');
+	cat_str(j, "schema", c, t->schema);
+	cat_str(j, "name", c, t->name);
+	word(j, "kind", stat_table_kinds, ARRAY_LEN(stat_table_kinds), t->kind);
+	cat_str(j, "key", c, t->key);
+	yes(j, "known", (t->flags & CAT_KNOWN) != 0);
+	yes(j, "agrees", (t->flags & CAT_AGREES) != 0);
+	open_(j, "shards", '[');
+	for (u32 i = 0; i < t->nplaces; i++) {
+		const struct cat_place *p = &cat_places(c, t)[i];
+
+		open_(j, NULL, '{');
+		cat_str(j, "name", c, p->shard);
+		cat_str(j, "database", c, p->database);
+		str(j, "state", stat_place_states[p->state]);
+		close_(j, '}');
+	}
+	close_(j, ']');
+	open_(j, "differences", '[');
+	for (u32 i = 0; i < t->ndiffs; i++) {
+		const struct cat_diff *k = &cat_diffs(c, t)[i];
+
+		open_(j, NULL, '{');
+		cat_str(j, "shard", c, cat_places(c, t)[k->place].shard);
+		cat_str(j, "text", c, k->text);
+		close_(j, '}');
+	}
+	close_(j, ']');
+	if (d != NULL)
+		cat_definition(j, c, d);
+	close_(j, '}');
+}
+
+static void
+catalog_print(struct json *j, const struct stat_inst *in, const struct stat_sample *s)
+{
+	struct cat_copy copy;
+	const struct cat *c = &copy.cat;
+
+	if (!stat_catalog(in, &copy)) {
+		null(j, "catalog");
+		return;
+	}
+	open_(j, "catalog", '{');
+	num(j, "generation", c->r->generation);
+	num(j, "bytes", c->r->size);
+	num(j, "omitted", c->r->omitted);
+	open_(j, "clusters", '[');
+	for (u32 i = 0; i < c->r->nclusters; i++)
+		cat_cluster(j, in, s, c, &cat_clusters(c)[i]);
+	close_(j, ']');
+	open_(j, "tables", '[');
+	for (u32 i = 0; i < c->r->ntables; i++)
+		cat_table(j, c, &cat_tables(c)[i]);
+	close_(j, ']');
+	close_(j, '}');
+	cat_copy_fini(&copy);
+}
+
 void
-stat_json(const struct stat_inst *in, const struct stat_sample *s, const struct stat_filter *filter, u32 digests, FILE *f)
+stat_json(const struct stat_inst *in, const struct stat_sample *s, const struct stat_filter *filter, u32 digests, bool catalog, FILE *f)
 {
 	struct json j = {.f = f, .first = true};
 
@@ -393,5 +539,7 @@ stat_json(const struct stat_inst *in, const struct stat_sample *s, const struct 
 	}
 	if (digests > 0)
 		digests_print(&j, in, s, digests);
+	if (catalog)
+		catalog_print(&j, in, s);
 	fputs("}\n", f);
 }

@@ -95,6 +95,10 @@ segs_attach(struct stat_inst *in, char *why, size_t size)
 	}
 	if (rc != 0)
 		return rc;
+	snprintf(path, sizeof path, "%s/e%llu/catalog", in->dir, (unsigned long long)in->epoch);
+	rc = seg_attach(path, SHM_MAGIC_CATALOG, true, &in->catalog, why, size);
+	if (rc != 0)
+		return rc;
 	snprintf(path, sizeof path, "%s/pool.%08x", in->dir, (u32)(shm_abi >> 32));
 	return seg_attach(path, SHM_MAGIC_POOL, true, &in->pool, why, size);
 }
@@ -126,6 +130,7 @@ stat_detach(struct stat_inst *in)
 	shm_unmap(&in->names);
 	shm_unmap(&in->health);
 	shm_unmap(&in->pool);
+	shm_unmap(&in->catalog);
 	for (u32 i = 0; i < LINK_MAX_WORKERS; i++)
 		shm_unmap(&in->workers[i]);
 }
