@@ -30,6 +30,7 @@ struct cls {
 	u32 depth;             /* parentheses open */
 	enum stmt_kind kind;   /* of the statement looked at */
 	enum route_reason why; /* the first reason met; NONE: a read as far as seen */
+	enum route_reason why_else; /* the first one beside calls of functions */
 	u32 arg_off, arg_len;
 	u64 num;
 	bool calls;        /* function calls are looked at */
@@ -39,7 +40,6 @@ struct cls {
 	bool kill;         /* KILL occurs where it would run */
 	bool kill_plain;   /* ... and it is KILL with a number */
 	bool denied;       /* for another reason than ROUTE_STATE, though that may have been the first */
-	bool denied_more;  /* for another reason than a call of a function that is not built in */
 	bool unseen;       /* a token that denies a read, and the tree did not show it */
 	bool covered;      /* the grammar covers all of it so far */
 };
@@ -90,7 +90,8 @@ static inline void
 cls_deny(struct cls *c, enum route_reason why)
 {
 	c->denied |= why != ROUTE_STATE;
-	c->denied_more |= why != ROUTE_FUNCTION;
+	if (why != ROUTE_FUNCTION && c->why_else == ROUTE_NONE)
+		c->why_else = why;
 	if (c->why == ROUTE_NONE)
 		c->why = why;
 }
@@ -99,7 +100,7 @@ static inline void
 cls_doubt(struct cls *c)
 {
 	c->why = ROUTE_UNKNOWN;
-	c->denied_more = true;
+	c->why_else = ROUTE_UNKNOWN;
 	c->pins |= PIN(UNKNOWN);
 }
 

@@ -32,6 +32,7 @@ struct stmt_table {
 #define STMT_K_PIN_BY_CALLS 4u
 #define STMT_K_TIME   8u  /* NOW() and its like: one value for the statement */
 #define STMT_K_ASKS_ID 32u /* LAST_INSERT_ID() stands in it */
+#define STMT_K_WHY 16 /* bits from here on: why it is no read beside those calls, with STMT_K_PIN_BY_CALLS; enum route_reason */
 #define STMT_K_RANDOM 16u /* RAND(), UUID(), SYSDATE() and their like: another value with each call */
 
 struct stmt_facts {
@@ -50,6 +51,7 @@ struct stmt_facts {
 /* As stmt_classify; a is where the tree and the facts are put, and belongs to the caller: nothing in it is freed. When it is
  * full, the text counts as not covered. facts_r may be NULL. */
 void stmt_understand(struct arena *a, const void *text, size_t len, u32 lex_mode, struct stmt *st_r, struct stmt_facts *facts_r);
-/* The calls are all of functions that leave no state and write nothing, as the caller knows from elsewhere. */
-void stmt_calls_are_harmless(struct stmt *st, const struct stmt_facts *f);
+/* The calls are all of functions that leave no state and write nothing, as the caller knows from elsewhere. facts: STMT_K_* of
+ * the same text. */
+void stmt_calls_are_harmless(struct stmt *st, u32 facts);
 #endif

@@ -174,8 +174,8 @@ give_facts(struct cls *c, struct stmt_facts *f, const struct ast_result *r)
 	if (!c->covered)
 		f->flags &= ~STMT_K_WHOLE;
 	if ((f->flags & STMT_K_WHOLE) != 0 && f->ncalls > 0 && routine && (c->flags & STMT_F_MULTI) == 0 && calls_only(c->kind)) {
-		f->flags |= STMT_K_PIN_BY_CALLS;
-		if (c->kind == STMT_SELECT && c->pins == PIN(ROUTINE) && !c->denied_more)
+		f->flags |= STMT_K_PIN_BY_CALLS | (u32)c->why_else << STMT_K_WHY;
+		if (c->kind == STMT_SELECT && c->pins == PIN(ROUTINE) && c->why_else == ROUTE_NONE)
 			f->flags |= STMT_K_READ_BUT_CALLS;
 	}
 	f->nodes = r->nodes;
@@ -280,14 +280,16 @@ stmt_classify(const void *text, size_t len, u32 lex_mode, struct stmt *st_r)
 }
 
 void
-stmt_calls_are_harmless(struct stmt *st, const struct stmt_facts *f)
+stmt_calls_are_harmless(struct stmt *st, u32 facts)
 {
-	if ((f->flags & STMT_K_PIN_BY_CALLS) == 0)
+	if ((facts & STMT_K_PIN_BY_CALLS) == 0)
 		return;
 	st->pins &= ~PIN(ROUTINE);
-	if ((f->flags & STMT_K_ASKS_ID) == 0)
+	if ((facts & STMT_K_ASKS_ID) == 0)
 		st->flags &= ~STMT_F_INSERT_ID;
-	if ((f->flags & STMT_K_READ_BUT_CALLS) != 0) {
+	if (facts >> STMT_K_WHY != ROUTE_NONE)
+		st->why = (enum route_reason)(facts >> STMT_K_WHY);
+	if ((facts & STMT_K_READ_BUT_CALLS) != 0) {
 		st->why = ROUTE_READ;
 		st->flags |= STMT_F_READ;
 	}

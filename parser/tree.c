@@ -283,7 +283,7 @@ tree_look(struct cls *c, const struct ast *n)
 		return;
 	case AST_PROCEDURE:
 		cls_deny(c, ROUTE_FUNCTION);
-		c->denied_more = true;
+		c->why_else = c->why_else == ROUTE_NONE ? ROUTE_FUNCTION : c->why_else;
 		return;
 	case AST_SELECT:
 		if ((n->flags & AST_CALC) != 0) { /* the next statement asks for it with FOUND_ROWS() */
@@ -523,7 +523,7 @@ view(struct cls *c, const struct ast *q)
 	c->pins = before.pins;
 	c->why = before.why;
 	c->denied = before.denied;
-	c->denied_more = before.denied_more;
+	c->why_else = before.why_else;
 }
 
 void

@@ -17,6 +17,7 @@ refresh(struct worker *w)
 		STAT_ADD(w->stat->seqlock_stale, 1);
 	else if (rc != 0 && w->cat.version != 0)
 		log_limited(LOG_WARN_, "catalogue: %s", err_text(rc));
+	plan_stamp(w);
 	return rc == 0;
 }
 

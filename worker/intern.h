@@ -15,6 +15,7 @@ struct istr {
 	u32 len;
 	struct stmt st;   /* statements: classified once; kept with the text */
 	bool classified;
+	bool calls;       /* functions that are not built in: the verdict is another, once they are known */
 	u32 lex_mode;     /* mode of that classification */
 	u64 shape;        /* hash of its digest, 0: not made yet */
 	char text[];      /* NUL-terminated */

@@ -98,6 +98,7 @@ struct cmd {
 	u64 digest;            /* key of its record of statistics, 0: none */
 	u32 digest_at;         /* ... and where it was */
 	u32 ddl_slot;          /* pool slot + 1 of the server that it may change definitions of, 0: it does not */
+	bool calls;            /* functions that are not built in: what they are is looked up when it runs */
 	bool failed;           /* ended by an error that is none of a server's, or by the end of the session */
 	struct istr *text;     /* COM_STMT_PREPARE */
 	struct link_kill_user *kill_user; /* KILL USER: what is done when the server has done it; NULL: nothing */
@@ -495,6 +496,7 @@ void slow_off(struct sess *s);
 /* sess_digest.c */
 /* sess_plan.c: what the statement is, into cmd.st; plan_query: its digest too. extra: LEX_TRUNCATED */
 void plan_query(struct sess *s, const u8 *text, size_t len);
+void plan_execute(struct sess *s, const struct ps *ps);
 void plan_classify(struct sess *s, const u8 *text, size_t len, u32 extra);
 bool text_has_word(const u8 *p, size_t len, const char *word);
 void digest_text(struct sess *s, const void *text, size_t len, u32 lex_mode);

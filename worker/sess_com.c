@@ -244,6 +244,8 @@ com_stmt(struct sess *s, const u8 *body, size_t len)
 	}
 	c->ps_id = id;
 	c->st = ps->text->st;
+	if (unlikely(ps->text->calls))
+		plan_execute(s, ps);
 	if (ps->data_lost && (cmd_runs(c) || c->com == COM_STMT_RESET)) {
 		ps_forget_data(s, ps);
 		if (cmd_runs(c))
@@ -308,6 +310,7 @@ com_prepare(struct sess *s, const u8 *text, size_t len)
 		if (t->refs == 1 || !t->classified) {
 			t->st = s->cmd.st;
 			t->classified = true;
+			t->calls = s->cmd.calls;
 			t->lex_mode = sess_lex_mode(s);
 		} else {
 			/* the same text under another sql_mode: too rare to keep two verdicts; nobody reads it

@@ -2,6 +2,7 @@
  * its plans.
  */
 #include "base/str.h"
+#include "worker/catalog.h"
 #include "worker/sess.h"
 
 /* Longer texts are seldom sent twice, and their keys would not fit (PLANKEY_ROOM). */
@@ -85,9 +86,64 @@ add_session(struct sess *s, const u8 *text, size_t len)
 		c->st.pins |= 1u << PIN_SYSVAR;
 }
 
-/* Parses the text. k: its key, under which the verdict is kept if that may be; NULL: it is not. */
+/* ---- functions that are not built in ---- */
+
+static bool
+bare(const char **p, u32 *len)
+{
+	if (*len >= 2 && (**p == '`' || **p == '"')) {
+		(*p)++;
+		*len -= 2;
+	}
+	return *len > 0 && memchr(*p, '`', *len) == NULL && memchr(*p, '"', *len) == NULL;
+}
+
+/* Is the function known to read at most, and to leave nothing behind? */
+static bool
+harmless(struct sess *s, const struct istr *db, const char *schema, u32 schema_len, const char *name, u32 len)
+{
+	const struct cfg_user *u = sess_user(s);
+
+	if (schema_len == 0 && db != NULL) {
+		schema = db->text;
+		schema_len = db->len;
+	} else if (schema_len == 0 || !bare(&schema, &schema_len)) {
+		return false;
+	}
+	if (u == NULL || !bare(&name, &len))
+		return false;
+	const struct cat_routine *r =
+	    wcat_routine(s->w, cfg_clusters(&s->w->cfg)[u->cluster_idx].id, schema, schema_len, name, len);
+
+	return r != NULL && r->verdict == ROUTINE_HARMLESS;
+}
+
+static bool
+all_harmless(struct sess *s, const struct istr *db, const u8 *text, const struct stmt_facts *f)
+{
+	for (u32 i = 0; i < f->ncalls; i++) {
+		const struct stmt_name *n = &f->calls[i];
+
+		if (!harmless(s, db, (const char *)text + n->schema_off, n->schema_len, (const char *)text + n->off, n->len))
+			return false;
+	}
+	return true;
+}
+
+static bool
+plan_harmless(struct sess *s, const struct istr *db, const struct plan *p)
+{
+	for (u32 i = 0; i < p->ncalls; i++)
+		if (!harmless(s, db, p->calls[i].schema, p->calls[i].schema_len, p->calls[i].name, p->calls[i].len))
+			return false;
+	return true;
+}
+
+/* ---- verdicts ---- */
+
+/* Parses the text. db: where names of functions are looked up. k: its key, under which the verdict is kept if that may be; NULL: it is not. */
 static void
-understand(struct sess *s, const u8 *text, size_t len, u32 mode, const struct plankey *k)
+understand(struct sess *s, const struct istr *db, const u8 *text, size_t len, u32 mode, const struct plankey *k)
 {
 	struct worker *w = s->w;
 	struct cmd *c = &s->cmd;
@@ -109,13 +165,16 @@ understand(struct sess *s, const u8 *text, size_t len, u32 mode, const struct pl
 	}
 	if (k != NULL)
 		(void)plan_add(&w->plans, k, text, &c->st, &f);
+	c->calls = (f.flags & STMT_K_PIN_BY_CALLS) != 0;
+	if (unlikely(c->calls) && all_harmless(s, db, text, &f))
+		stmt_calls_are_harmless(&c->st, f.flags);
 	arena_reset(&w->arena);
 	STAT_SET(w->stat->plans, w->plans.n);
 }
 
 /* From the plans that are kept, or parsed and kept. One pass over the text makes its key, and its digest if that is wanted. */
 static void
-look_up(struct sess *s, const u8 *text, size_t len, u32 mode, struct digest *shape)
+look_up(struct sess *s, const struct istr *db, const u8 *text, size_t len, u32 mode, struct digest *shape)
 {
 	struct worker *w = s->w;
 	const struct plan *p;
@@ -124,9 +183,12 @@ look_up(struct sess *s, const u8 *text, size_t len, u32 mode, struct digest *sha
 	p = plan_find(&w->plans, &w->key);
 	if (likely(p != NULL)) {
 		s->cmd.st = p->st;
+		s->cmd.calls = (p->facts & STMT_K_PIN_BY_CALLS) != 0;
+		if (unlikely(s->cmd.calls) && plan_harmless(s, db, p))
+			stmt_calls_are_harmless(&s->cmd.st, p->facts);
 		STAT_ADD(w->stat->plan_hits, 1);
 	} else {
-		understand(s, text, len, mode, w->key.usable ? &w->key : NULL);
+		understand(s, db, text, len, mode, w->key.usable ? &w->key : NULL);
 	}
 }
 
@@ -145,9 +207,9 @@ plan_classify(struct sess *s, const u8 *text, size_t len, u32 extra)
 		extra |= LEX_TRUNCATED;
 	}
 	if (extra == 0 && may_have_plan(s, len))
-		look_up(s, text, len, sess_lex_mode(s), NULL);
+		look_up(s, s->db, text, len, sess_lex_mode(s), NULL);
 	else
-		understand(s, text, len, sess_lex_mode(s) | extra, NULL);
+		understand(s, s->db, text, len, sess_lex_mode(s) | extra, NULL);
 	if (extra & LEX_TRUNCATED)
 		s->cmd.st.pins |= 1u << PIN_LONG;
 	add_session(s, text, len);
@@ -167,10 +229,31 @@ plan_query(struct sess *s, const u8 *text, size_t len)
 			digest_text(s, text, MIN(len, (size_t)PKT_MAX_BODY - 1), mode);
 		return;
 	}
-	look_up(s, text, len, mode, digests ? &w->shape : NULL);
+	look_up(s, s->db, text, len, mode, digests ? &w->shape : NULL);
 	add_session(s, text, len);
 	if (digests)
 		digest_found(s, &w->shape);
+}
+
+/* A prepared statement that calls functions is about to be run: what they are is known now, and was not, or another, when it was
+ * prepared. */
+void
+plan_execute(struct sess *s, const struct ps *ps)
+{
+	const struct istr *t = ps->text;
+	u32 mode = sess_lex_mode(s);
+
+	if (t->lex_mode != mode || ps->here_only) { /* the verdict on its text may be of another mode */
+		s->cmd.st.flags = (s->cmd.st.flags & ~STMT_F_READ) | STMT_F_INSERT_ID;
+		s->cmd.st.pins |= 1ull << PIN_ROUTINE;
+		s->cmd.st.why = ROUTE_FUNCTION;
+		return;
+	}
+	if (may_have_plan(s, t->len))
+		look_up(s, ps->db, (const u8 *)t->text, t->len, mode, NULL);
+	else
+		understand(s, ps->db, (const u8 *)t->text, t->len, mode, NULL);
+	add_session(s, (const u8 *)t->text, t->len);
 }
 
 void
@@ -184,6 +267,13 @@ plan_renew(struct worker *w)
 			log_err("out of memory: plans are not kept");
 		w->max_plans = max;
 	}
-	plan_cache_stamp(&w->plans, w->gen);
+	plan_stamp(w);
 	STAT_SET(w->stat->plans, w->plans.n);
+}
+
+/* Generations and versions only grow, and not by billions. */
+void
+plan_stamp(struct worker *w)
+{
+	plan_cache_stamp(&w->plans, w->gen << 32 ^ w->cat.version);
 }

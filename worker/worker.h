@@ -197,6 +197,8 @@ void chan_ring(int fd);
 bool adopt_config(struct worker *w, int fd, int sfd, u64 gen);
 /* sess_plan.c: a generation was adopted */
 void plan_renew(struct worker *w);
+/* ... or another version of the catalogue. */
+void plan_stamp(struct worker *w);
 /* tick.c */
 void worker_on_tick(void *worker);
 void worker_stop(struct worker *w, u64 drain_ms);

@@ -1,6 +1,7 @@
 #!/usr/bin/python3 -B
 """Plans that are kept: a statement that differs from an earlier one in nothing but its literals is not parsed again, what
 is not the same is, and where a statement goes does not depend on whether its plan was kept."""
+import json
 import random
 import raw
 from margaytest import *
@@ -10,10 +11,16 @@ def setup():
     global db, m, off
     db = replication_set(1)
     db[0].sql("CREATE TABLE shop.t (n INT PRIMARY KEY, word VARCHAR(300))", "INSERT INTO shop.t VALUES (1,'a'),(2,'b'),(3,'c')")
-    m = Margay(db, margay={"workers": 1})
+    m = Margay(db, margay={"workers": 1}, cluster={"catalog_interval": "300ms"})
     off = Margay(db, name="off", margay={"workers": 1, "max_plans": 0})
     for x in (m, off):
         wait_for(lambda: all(s["state"] == "up" for s in x.server_states().values()), 20, "both servers")
+        wait_for(lambda: settled(x), 20, "the catalogue, a new version of which ends plans")
+
+
+def settled(inst):
+    c = (json.loads(inst.stat_text("-j", "-t").stdout)["catalog"] or {"clusters": []})["clusters"]
+    return c and c[0]["functions_known"] and c[0]["current"]
 
 
 def counts(inst=None):
@@ -90,6 +97,23 @@ def test_reload_ends_them():
     with_option("max_plans", 64)
     query(c, "SELECT word FROM t WHERE n=14")
     eq(during(lambda: query(c, "SELECT word FROM t WHERE n=15")), (1, 0))
+
+
+def test_a_changed_definition_ends_them():
+    """A function that health finds changed: the catalogue has another version, and no plan from before is used."""
+    c = m.conn()
+    for i in range(2):
+        query(c, "SELECT word FROM t WHERE n=%d" % (40 + i))
+    eq(during(lambda: query(c, "SELECT word FROM t WHERE n=42")), (1, 0))
+    db[0].sql("CREATE FUNCTION shop.fresh() RETURNS INT NO SQL RETURN 1")
+
+    def parsed():
+        before = counts()["parsed"]
+        query(c, "SELECT word FROM t WHERE n=43")
+        return counts()["parsed"] > before
+
+    wait_for(parsed, 20, "the statement to be parsed again")
+    db[0].sql("DROP FUNCTION shop.fresh")
 
 
 def test_no_more_than_asked_for():

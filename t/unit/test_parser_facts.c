@@ -71,7 +71,7 @@ with_harmless_calls(const char *text)
 	struct stmt_facts f;
 
 	describe(text, buf, sizeof buf, &st, &f);
-	stmt_calls_are_harmless(&st, &f);
+	stmt_calls_are_harmless(&st, f.flags);
 	return st;
 }
 
