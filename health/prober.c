@@ -9,7 +9,8 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#define THREAD_STACK (512u << 10) /* rows and facts live on it; Connector/C runs on stacks of its own */
+#define PROBE_STACK (512u << 10) /* rows and facts live on it; Connector/C runs on stacks of its own */
+#define CHORE_STACK (8u << 20)   /* bodies of functions are parsed on it, and may nest as deep as the parser goes */
 
 static void
 ring(int fd)
@@ -22,13 +23,13 @@ ring(int fd)
 }
 
 static bool
-thread_start(pthread_t *t, void *(*fn)(void *), void *arg)
+thread_start(pthread_t *t, size_t stack, void *(*fn)(void *), void *arg)
 {
 	pthread_attr_t attr;
 	int rc;
 
 	pthread_attr_init(&attr);
-	pthread_attr_setstacksize(&attr, THREAD_STACK);
+	pthread_attr_setstacksize(&attr, stack);
 	rc = pthread_create(t, &attr, fn, arg);
 	pthread_attr_destroy(&attr);
 	return rc == 0;
@@ -67,11 +68,11 @@ prober_new(const struct prober_env *env, const struct prober_conf *conf)
 	p->probe_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	p->chore_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (p->stop_fd < 0 || p->probe_fd < 0 || p->chore_fd < 0 ||
-	    !thread_start(&p->probe_thread, probe_main, p)) {
+	    !thread_start(&p->probe_thread, PROBE_STACK, probe_main, p)) {
 		prober_fini(p);
 		return NULL;
 	}
-	if (!thread_start(&p->chore_thread, chore_main, p)) {
+	if (!thread_start(&p->chore_thread, CHORE_STACK, chore_main, p)) {
 		ring(p->stop_fd);
 		pthread_join(p->probe_thread, NULL);
 		prober_fini(p);

@@ -1,5 +1,5 @@
 /* parser/routine.h: does the body of a stored function leave anything behind? Servers take a declaration (NO SQL, READS SQL
- * DATA) as it stands and do not check it, so the text decides. Pure: no allocation, no clock, no globals. Any process.
+ * DATA) as it stands and do not check it, so the text decides. Pure: no clock, no globals; memory only for the time of the call (stmt_classify).
  */
 #ifndef MARGAY_PARSER_ROUTINE_H
 #define MARGAY_PARSER_ROUTINE_H
