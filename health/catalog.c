@@ -6,8 +6,10 @@
 #include "base/str.h"
 #include <stdlib.h>
 
-#define PAUSE_MS      50   /* between an answer and a question that DDL made urgent: not more than a fifth of the time is spent */
-#define PAUSE_TIMES   4    /* reading, however often definitions change */
+#define SETTLE_MS     20   /* DDL is told of when it begins and when it ends: mostly both within this */
+#define PAUSE_MS      50   /* between an answer and a question that DDL made urgent, when there were */
+#define PAUSE_AFTER   2    /* so many in a row; not more than a fifth of the time is spent reading, however often definitions */
+#define PAUSE_TIMES   4    /* change */
 #define RETRY_MS      1000 /* after a reading that failed */
 #define ANSWER_MS     120000 /* a question that has not been answered by then is lost */
 #define DIFFS_MAX     64   /* of one table: more are counted */
@@ -214,6 +216,7 @@ ask(struct table *t, struct hcluster *c, struct hserver *h, bool tables)
 	}
 	s->asked = ++t->cat.questions;
 	s->asked_ns = clock_ns();
+	s->urgent_ns = 0;
 	prober_catalog_ask(h->prober, tables ? c->cat.list : NULL, s->asked);
 }
 
@@ -227,10 +230,17 @@ look_at(struct table *t, struct hcluster *c, struct hserver *h, u64 now)
 	if (s->asked != 0 && now - s->asked_ns < ANSWER_MS * MS_NS)
 		return UINT64_MAX;
 	urgent = s->result == NULL || (tables && (s->result->list != c->cat.list || is_outdated(t, c, s)));
+	if (!urgent)
+		s->in_a_row = 0;
 	if (!urgent && now < s->due_ns)
 		return s->due_ns;
+	if (urgent && s->urgent_ns == 0)
+		s->urgent_ns = now;
+	if (s->result != NULL && urgent && now < s->urgent_ns + SETTLE_MS * MS_NS)
+		return s->urgent_ns + SETTLE_MS * MS_NS;
 	if (now < s->not_before_ns)
 		return s->not_before_ns;
+	s->in_a_row += urgent;
 	if (urgent && tables && s->result != NULL) /* replicas follow */
 		for (u32 k = 0; k < c->j.n; k++)
 			t->servers[c->j.srv[k]->id].cat.due_ns = 0;
@@ -312,7 +322,8 @@ catalog_take(struct table *t, struct hserver *h)
 	s->nseen = s->nasked;
 	s->asked_seen = NULL;
 	s->due_ns = r->began_ns + t->clusters[h->cluster].cat.interval_ns;
-	s->not_before_ns = now + MAX(PAUSE_MS * MS_NS, PAUSE_TIMES * (r->ended_ns - r->began_ns));
+	s->not_before_ns =
+	    s->in_a_row < PAUSE_AFTER ? now : now + MAX(PAUSE_MS * MS_NS, PAUSE_TIMES * (r->ended_ns - r->began_ns));
 	t->cat.dirty = true;
 }
 

@@ -15,6 +15,8 @@ struct cat_server {
 	u64 asked, asked_ns;   /* the question under way, 0: none */
 	u64 due_ns;            /* the next one, if nothing happens before */
 	u64 not_before_ns;
+	u64 urgent_ns; /* since when it is outdated, 0: it was not seen to be */
+	u32 in_a_row;  /* urgent questions */
 	u32 nseen, nasked;     /* counters of its cluster's servers when result, and when the question, was asked for */
 	struct cat_seen *seen, *asked_seen;
 	struct def_result *result; /* the last good one; NULL: none since it takes statements */
