@@ -49,6 +49,10 @@ parse_next(struct parse *p)
 {
 	if (p->r->verdict != AST_OK || p->t.kind == TOK_END)
 		return;
+	if (unlikely(p->t.kind == ';') && !p->semicolons) {
+		parse_fail(p, "more of the statement");
+		return;
+	}
 	p->end = p->t.off + p->t.len;
 	if (p->t.kind == '?')
 		p->r->params++;
@@ -241,8 +245,10 @@ ast_parse(struct arena *a, const void *text, size_t len, u32 mode, struct ast_re
 	if (p.t.kind == TOK_BAD)
 		parse_fail(&p, "readable text");
 	while (r->verdict == AST_OK) {
+		p.semicolons = true;
 		while (skip(&p, ';'))
 			;
+		p.semicolons = false;
 		if (at(&p, TOK_END))
 			break;
 		struct ast *s = parse_statement(&p);

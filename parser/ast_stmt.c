@@ -12,8 +12,10 @@ parse_other(struct parse *p)
 	    at_kw(p, KW_PACKAGE) || at_kw(p, KW_BEGIN) || at_kw(p, KW_IF) || at_kw(p, KW_CASE) || at_kw(p, KW_LOOP) ||
 	    at_kw(p, KW_REPEAT) || at_kw(p, KW_WHILE) || at_kw(p, KW_FOR) || at_kw(p, KW_DECLARE) || n->op == NO_KW;
 
+	p->semicolons = body;
 	while (!at(p, TOK_END) && (body || !at(p, ';')))
 		parse_next(p);
+	p->semicolons = false;
 	return node_end(p, n);
 }
 
@@ -219,8 +221,12 @@ do_exprs(struct parse *p)
 	parse_next(p);
 	do {
 		node_add(n, parse_expr(p));
-		if (skip_kw(p, KW_AS) || at_name(p) || at(p, TOK_STRING)) /* an alias, of no use */
+		bool as = skip_kw(p, KW_AS);
+
+		if (at_name(p) || at(p, TOK_STRING)) /* an alias, of no use */
 			parse_next(p);
+		else if (as)
+			parse_fail(p, "a name");
 	} while (skip(p, ','));
 	return node_end(p, n);
 }

@@ -13,6 +13,7 @@ struct parse {
 	struct tok t;     /* looked at */
 	struct tok ahead; /* the one behind it, if have_ahead */
 	bool have_ahead;
+	bool semicolons;  /* may be stepped over: between statements, in bodies of routines; else nobody can pass the end */
 	bool in_ondup;    /* ON DUPLICATE KEY UPDATE: VALUES( is the function, not rows */
 	u32 end;          /* end of the token before t */
 	u32 depth;
