@@ -1,9 +1,10 @@
 /* t/sys/parse.c: the parser as a filter, for tests that compare it with a server. Statements on stdin, each ended by a NUL;
  * one line for each on stdout: verdict, statements, parameters, nodes, then the tree or what was wanted where. -m MODE: lexer
  * mode (LEX_*). -q: no tree. -s PREFIX: instead of the tree the statement itself with PREFIX in front of each table's name.
- * -b N: parses each N times and prints nanoseconds.
+ * -a BYTES: the arena's limit. -b N: parses each N times and prints nanoseconds.
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include "parser/ast.h"
 #include "t/sys/filter.h"
 
@@ -118,6 +119,8 @@ option(int opt, const char *arg)
 {
 	if (opt == 'q')
 		quiet = true;
+	else if (opt == 'a')
+		arena.limit = strtoul(arg, NULL, 10);
 	else
 		prefix = arg;
 	return true;
@@ -127,7 +130,7 @@ int
 main(int argc, char **argv)
 {
 	arena_init(&arena, ARENA_MOST);
-	int rc = filter_run(&(struct filter){.each = each, .bench = bench, .more = "qs:", .option = option}, argc, argv);
+	int rc = filter_run(&(struct filter){.each = each, .bench = bench, .more = "qs:a:", .option = option}, argc, argv);
 	arena_fini(&arena);
 	return rc;
 }
