@@ -47,9 +47,9 @@ read_token(struct parse *p, struct tok *t)
 void
 parse_next(struct parse *p)
 {
-	if (p->r->verdict != AST_OK || p->t.kind == TOK_END)
+	if (p->r->verdict != AST_OK)
 		return;
-	if (unlikely(p->t.kind == ';') && !p->semicolons) {
+	if (unlikely(p->t.kind == TOK_END || (p->t.kind == ';' && !p->semicolons))) {
 		parse_fail(p, "more of the statement");
 		return;
 	}

@@ -159,6 +159,7 @@ Test(parser_ast, errors_say_where)
 	TREE("SET STATEMENT a=1 FOR", "1 at 21: a statement");
 	TREE("SELECT 1 1", "1 at 9: the end of the statement");
 	TREE("DO 1 AS; DELETE FROM t", "1 at 7: a name");
+	TREE("TRUNCATE t WAIT", "1 at 15: more of the statement");
 	TREE("TRUNCATE t WAIT; DELETE FROM t", "1 at 15: more of the statement");
 	TREE("EXPLAIN FORMAT=; DELETE FROM t", "1 at 15: more of the statement");
 	TREE("SET PASSWORD = PASSWORD(; DELETE FROM t", "1 at 24: )");
