@@ -40,7 +40,7 @@ struct cls {
 	bool kill;         /* KILL occurs where it would run */
 	bool kill_plain;   /* ... and it is KILL with a number */
 	bool denied;       /* for another reason than ROUTE_STATE, though that may have been the first */
-	bool unseen;       /* a token that denies a read, and the tree did not show it */
+	bool unseen;       /* a token that denies a read, and the tree did not show it; or too deep to be looked through */
 	bool covered;      /* the grammar covers all of it so far */
 };
 

@@ -240,6 +240,9 @@ system_var(struct cls *c, struct slice name, struct lex ahead)
 	sysvar_read(c, name, global);
 }
 
+/* Deepest nesting that is looked through ahead of the token: each of many calls within each other does so. Deeper is in doubt. */
+#define AHEAD_DEPTH 32
+
 /* Number of arguments of the call whose opening parenthesis is the token looked at: 0, 1, 2, or 3
  * for more. */
 static u32
@@ -254,8 +257,10 @@ count_args(struct cls *c)
 			break;
 		if (args == 0)
 			args = 1;
-		if (t.kind == '(')
-			depth++;
+		if (t.kind == '(' && ++depth > AHEAD_DEPTH) {
+			c->unseen = true;
+			return 3;
+		}
 		if (t.kind == ',' && depth == 0 && ++args > 2)
 			return 3;
 	}
@@ -296,8 +301,10 @@ is_json_table(struct cls *c)
 	for (lex_next(&ahead, &t); t.kind != TOK_END && t.kind != TOK_BAD; lex_next(&ahead, &t)) {
 		if (t.kw == KW_COLUMNS && depth == 0 && before.kind == TOK_STRING)
 			return true;
-		if (t.kind == '(')
-			depth++;
+		if (t.kind == '(' && ++depth > AHEAD_DEPTH) {
+			c->unseen = true;
+			return false;
+		}
 		if (t.kind == ')' && depth-- == 0)
 			break;
 		before = t;

@@ -563,12 +563,17 @@ set_statement(struct cls *c)
 	} else {
 		scan_until(c, KW_FOR, TOK_END);
 	}
+	/* one within another without a tree, whose depth is limited: not followed any further, as each takes stack */
+	bool again = of == NULL && (c->flags & STMT_F_SET_STATEMENT) != 0;
+
 	c->pins |= PIN(UNKNOWN);
 	c->flags |= STMT_F_SET_STATEMENT;
-	if (cls_skip(c, KW_FOR))
+	if (!again && cls_skip(c, KW_FOR))
 		verb_statement(c, of);
 	else
 		cls_doubt(c);
+	if (again)
+		scan_rest(c);
 }
 
 static void
