@@ -36,7 +36,7 @@ def renamed(texts):
 
 
 def connect(name):
-    c = db.conn(autocommit=True, use_unicode=False)
+    c = db.conn(autocommit=True, use_unicode=False, conv={})
     cur = c.cursor()
     cur.execute("SET NAMES utf8mb4")
     cur.execute("DROP DATABASE IF EXISTS " + name)
