@@ -1,14 +1,14 @@
 /* bench/costs.c: what a statement costs to understand. Files of statements, each ended by ; at the end of a line, or by a NUL with
  * -0. A row for each file: statements, mean bytes, nanoseconds per statement of each column (the median of several rounds over the
- * whole file), calls of malloc per statement and bytes of the arena. A column more: a function and its line in columns[].
+ * whole file) with calls of malloc per statement, most bytes of the arena, plans that were kept. A column more: a function and its
+ * line in columns[].
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
 #include "parser/ast.h"
-#include "parser/digest.h"
-#include "parser/stmt.h"
+#include "router/plan.h"
 
 #define ROUNDS 9
 #define ROUND_NS 3e7 /* a round goes over the file again until it has taken so long */
@@ -57,19 +57,47 @@ parse(const char *text, size_t len)
 	sink += r.nodes;
 }
 
+static struct plan_cache plans;
+static struct plankey key;
+static struct digest shape;
+
+/* What a worker does with a text that it has no plan for. */
 static void
-classify(const char *text, size_t len)
+not_kept(const char *text, size_t len)
 {
 	struct stmt st;
+	struct stmt_facts f;
 
-	stmt_classify(text, len, 0, &st);
+	shape_make(text, len, 0, &shape, &key);
+	sink += plan_find(&plans, &key) != NULL;
+	stmt_understand(&arena, text, len, 0, &st, &f);
+	arena_reset(&arena);
 	sink += st.flags;
+}
+
+/* ... and with one whose plan was kept; what may have none is as above. */
+static void
+kept(const char *text, size_t len)
+{
+	struct stmt st;
+	struct stmt_facts f;
+
+	shape_make(text, len, 0, &shape, &key);
+	const struct plan *p = plan_find(&plans, &key);
+
+	if (likely(p != NULL)) {
+		sink += p->st.flags;
+		return;
+	}
+	stmt_understand(&arena, text, len, 0, &st, &f);
+	(void)plan_add(&plans, &key, text, &st, &f);
+	arena_reset(&arena);
 }
 
 static const struct column {
 	const char *word;
 	void (*run)(const char *text, size_t len);
-} columns[] = {{"lex", lex}, {"lex+digest", digest}, {"parse", parse}, {"classify", classify}};
+} columns[] = {{"lex", lex}, {"lex+digest", digest}, {"parse", parse}, {"not kept", not_kept}, {"kept", kept}};
 
 struct text {
 	char *p;
@@ -158,7 +186,7 @@ file(const char *path, bool nul)
 	struct text *v;
 	size_t n = read_file(path, nul, &v), bytes = 0;
 	const char *name = strrchr(path, '/');
-	double m, most = 0, all = 0;
+	double m, most = 0;
 
 	for (size_t i = 0; i < n; i++) {
 		bytes += v[i].len;
@@ -166,11 +194,16 @@ file(const char *path, bool nul)
 		most = MAX(most, (double)arena.used);
 	}
 	printf("%-16s %6zu %6.0f", name != NULL ? name + 1 : path, n, n > 0 ? (double)bytes / (double)n : 0);
+	(void)plan_cache_init(&plans, 1u << 18);
+	for (size_t i = 0; i < n; i++)
+		kept(v[i].p, v[i].len);
 	for (u32 i = 0; i < ARRAY_LEN(columns) && n > 0; i++) {
-		printf(" %10.0f", measure(&columns[i], v, n, &m));
-		all += m;
+		double ns = measure(&columns[i], v, n, &m);
+
+		printf(" %6.0f %5.3f", ns, m);
 	}
-	printf(" %8.3f %8.0f\n", all, most);
+	printf(" %7.0f %7u\n", most, plans.n);
+	plan_cache_fini(&plans);
 	for (size_t i = 0; i < n; i++)
 		free(v[i].p);
 	free(v);
@@ -184,8 +217,8 @@ main(int argc, char **argv)
 	arena_init(&arena, 256u << 20);
 	printf("%-16s %6s %6s", "ns per statement", "number", "bytes");
 	for (u32 i = 0; i < ARRAY_LEN(columns); i++)
-		printf(" %10s", columns[i].word);
-	printf(" %8s %8s\n", "mallocs", "arena");
+		printf(" %12s", columns[i].word);
+	printf(" %7s %7s\n", "arena", "plans");
 	for (int i = 1 + nul; i < argc; i++)
 		file(argv[i], nul);
 	arena_fini(&arena);
