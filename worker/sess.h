@@ -370,6 +370,7 @@ bool cmd_wants_insert_id(struct sess *s);
 bool cmd_asks_lost_id(struct sess *s);
 void cmd_fail_lost_id(struct sess *s);
 bool cmd_may_tell_id(const struct sess *s);
+bool cmd_sets_insert_id(struct sess *s, const struct bconn *b); /* ahead of it, on b */
 /* True: something was sent, the statement follows when it succeeded. own_connection: the session keeps it. */
 bool cmd_send_ahead(struct sess *s, struct bconn *b, bool own_connection);
 

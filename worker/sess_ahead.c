@@ -166,6 +166,14 @@ cmd_may_tell_id(const struct sess *s)
 	}
 }
 
+bool
+cmd_sets_insert_id(struct sess *s, const struct bconn *b)
+{
+	bool differs = (s->insert_id != 0 && !s->insert_id_lost) || b->id_left;
+
+	return cmd_wants_insert_id(s) || (differs && !b->knows_id && cmd_may_tell_id(s));
+}
+
 /* True: something was sent, the statement follows when it succeeded. */
 bool
 cmd_send_ahead(struct sess *s, struct bconn *b, bool own_connection)
@@ -201,7 +209,7 @@ cmd_send_ahead(struct sess *s, struct bconn *b, bool own_connection)
 	}
 	u64 id = s->insert_id_lost ? 0 : s->insert_id;
 
-	if (cmd_wants_insert_id(s) || ((id != 0 || b->id_left) && !b->knows_id && cmd_may_tell_id(s))) {
+	if (cmd_sets_insert_id(s, b)) {
 		char sql[64];
 		int n = snprintf(sql, sizeof sql, "SET last_insert_id=%llu", (unsigned long long)id);
 

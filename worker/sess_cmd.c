@@ -159,7 +159,7 @@ choose_server(struct sess *s)
 	}
 	/* USE and SET leave nothing at a server: without a primary any server will do */
 	if (out.index < 0 && out.why == ROUTE_NO_PRIMARY && !in.pinned_trx &&
-	    (st->kind == STMT_USE || st->kind == STMT_SET) && st->pins == 0) {
+	    (st->kind == STMT_USE || st->kind == STMT_SET) && st->pins == 0 && (st->flags & STMT_F_MULTI) == 0) {
 		struct stmt any = {.flags = STMT_F_READ, .why = ROUTE_READ};
 
 		in.policy = CFG_READ_REPLICAS;
@@ -511,6 +511,18 @@ get_backend(struct sess *s, struct wserver *srv)
 	bpool_wait(bp, s);
 }
 
+/* Does the statement no more than ask a replica for what its connection knows? */
+static bool
+only_asks(const struct sess *s)
+{
+	const u32 changes = STMT_F_DML | STMT_F_ENDS_TRX | STMT_F_IMPLICIT_COMMIT | STMT_F_DEFAULTS | STMT_F_INTO;
+	const struct stmt *st = &s->cmd.st;
+
+	/* of several reasons why it is no read `why` is the first */
+	return st->pins == 0 && (st->flags & changes) == 0 && st->why != ROUTE_WRITE && !cmd_has_word(s, "update") &&
+	    !cmd_has_word(s, "share");
+}
+
 /* The connection kept for its diagnostics alone: does this statement need it, or may it go? */
 static bool
 kept_still_fits(struct sess *s)
@@ -528,9 +540,9 @@ kept_still_fits(struct sess *s)
 		return false;
 	/* nothing may make the session stay with a replica for good */
 	if ((st->flags & asks) != 0)
-		return primary || (st->pins == 0 && (st->flags & (STMT_F_DIAG | STMT_F_FOUND_ROWS)) != 0);
+		return primary || ((st->flags & (STMT_F_DIAG | STMT_F_FOUND_ROWS)) != 0 && only_asks(s));
 	/* what SET leaves may be tied to its connection: the parser does not know every variable */
-	bool sets = (st->kind == STMT_USE || (st->kind == STMT_SET && primary)) && st->pins == 0 &&
+	bool sets = (st->kind == STMT_USE || (st->kind == STMT_SET && primary)) && st->pins == 0 && (st->flags & STMT_F_MULTI) == 0 &&
 	    !cmd_has_word(s, "autocommit");
 	bool keeps = (reads || sets) && (st->flags & STMT_F_TABLES) == 0;
 
@@ -643,7 +655,7 @@ id_before_diagnostics(struct sess *s)
 {
 	bool both = (s->cmd.st.flags & STMT_F_INSERT_ID) != 0 && (s->cmd.st.flags & STMT_F_DIAG) != 0;
 
-	if (!(both || (s->diag_open && asks_diagnostics(s))) || !cmd_wants_insert_id(s))
+	if (!(both || (s->diag_open && asks_diagnostics(s))) || !cmd_sets_insert_id(s, s->b))
 		return false;
 	s->keeps_diag = true;
 	cmd_fail(s, ERR_REFUSED,

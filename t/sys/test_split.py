@@ -93,6 +93,59 @@ def test_after_a_transaction_reads_leave_again():
     goes(c, "db2", "SELECT * FROM t")
 
 
+class Writable:
+    """Replicas that would take a write: it must not come to them. All servers have the same rows at the end."""
+
+    def __enter__(self):
+        db[1].catch_up(db[0])
+        db[1].sql("SET GLOBAL read_only = 0")
+
+    def __exit__(self, kind, *a):
+        db[1].sql("SET GLOBAL read_only = 1")
+        if kind is None:
+            db[1].catch_up(db[0])
+            for sql in "SELECT * FROM shop.t ORDER BY id", "SHOW TABLES IN shop":
+                eq(db[1].sql(sql), db[0].sql(sql), sql)
+
+
+def several(**kw):
+    db[1].catch_up(db[0])
+    return m.conn(client_flag=CLIENT.MULTI_STATEMENTS, **kw)
+
+
+def test_a_text_that_begins_with_use():
+    """... writes all the same: the replica whose diagnostics are kept does not run it."""
+    with Writable():
+        c = several()
+        goes(c, "db2", "SELECT 1/0")
+        goes(c, "db1", "USE shop; INSERT INTO t (v) VALUES (7000)")
+        eq(db[0].one("SELECT COUNT(*) FROM shop.t WHERE v = 7000"), 1)
+
+
+def test_writes_that_ask_what_a_replica_knows():
+    """FOUND_ROWS() is known to the replica whose connection is kept: a write that asks for it runs on the primary, or not at all."""
+    with Writable():
+        for sql in ("INSERT INTO t (v) VALUES (7000 + FOUND_ROWS())", "SELECT FOUND_ROWS(); INSERT INTO t (v) VALUES (7000)", "UPDATE t SET v = FOUND_ROWS() WHERE id = 1",
+                    "SELECT FOUND_ROWS(); DELETE FROM t", "CREATE TABLE made AS SELECT FOUND_ROWS()", "SELECT FOUND_ROWS(); CREATE TABLE made (a INT)",
+                    "SELECT v, FOUND_ROWS() FROM t FOR UPDATE"):
+            c = several()
+            goes(c, "db2", "SELECT v FROM t LIMIT 1, 1")
+            raises(1235, query, c, sql)
+            c.close()
+
+
+def test_row_count_at_the_beginning():
+    """Nothing is set ahead of a text that asks for what the statement before has left."""
+    c = several()
+    query(c, "INSERT INTO t (v) VALUES (7100)")
+    query(c, "SELECT COUNT(*) FROM t")
+    raises(1054, query, c, "UPDATE t SET nothing = 1")
+    try:
+        eq(value(c, "SELECT ROW_COUNT(); DELETE FROM t WHERE v = 7100; INSERT INTO t (v) VALUES (7101)"), -1)
+    except pymysql.MySQLError as e:
+        eq(e.args[0], 1235)
+
+
 def test_own_writes_are_read():
     """Straight after each write, on one session, with the replica as quick or slow as it is."""
     c = m.conn()
