@@ -574,6 +574,8 @@ sess_close(struct sess *s, const char *why)
 	leave_backend(s);
 	replay_free(s);
 	s->cmd.failed = true;
+	if (unlikely(s->multi != NULL))
+		multi_drop(s);
 	sess_cmd_clear(s);
 	ps_drop_all(s);
 	s->pins = 0;

@@ -73,6 +73,8 @@ struct cmd {
 	u8 server_index;
 	u8 lost;               /* servers that were lost while they ran it */
 	u64 hold_until;        /* waits for a primary no longer than this; 0: has not waited */
+	bool asks_own;         /* a text of several statements, which asks for diagnostics of these alone */
+	bool part;             /* of a text of several statements: not in the client's packet (sess_multi.c) */
 	bool streamed;         /* its beginning is here, its end passes as it comes: it cannot run again */
 	bool sent;             /* some of it may have reached a server */
 	enum route_reason why;
@@ -222,6 +224,7 @@ struct sess {
 	u32 ncursors, nlong_data; /* statements with such */
 	struct meta *meta;      /* definitions of the reply under way, for who caches them; else NULL */
 	struct replay *replay;  /* log of the open transaction (sess_replay.h); NULL: none */
+	struct multi *multi;    /* the text of several statements that is run one by one (sess_multi.c); NULL: none */
 	struct trace *trace;    /* SET margay_trace; NULL: off */
 	struct slow *slow;      /* text of the statement under way, for the slow log; NULL: none is kept */
 	char info[INFO_LEN];
@@ -327,6 +330,7 @@ void change_left_collation(struct sess *s);
 /* sess_cmd.c */
 void cmd_packet(struct sess *s, const u8 *pkt, size_t len);
 void cmd_dispatch(struct sess *s);
+void cmd_query_begins(struct sess *s, const u8 *text, size_t len); /* sess_com.c */
 bool cmd_save(struct sess *s);
 void cmd_run_on(struct sess *s, struct bconn *b);
 void cmd_send_now(struct sess *s, struct bconn *b);
@@ -488,6 +492,15 @@ trace_begin(struct sess *s, enum trace_stage st)
 	if (unlikely(s->trace != NULL))
 		trace_stage(s, st);
 }
+
+/* sess_multi.c: all but multi_begin only for a session with a text that was cut */
+bool multi_begin(struct sess *s, const u8 *text, size_t len);
+bool multi_more(const struct sess *s);
+void multi_mark(struct reply *r, struct pkt_ok *ok);
+bool multi_next(struct sess *s, bool err);
+void multi_go_on(struct sess *s);
+bool multi_refused(struct sess *s, struct bconn *b, u16 code);
+void multi_drop(struct sess *s);
 
 /* sess_slow.c */
 void slow_keep(struct sess *s, const void *text, size_t len);

@@ -295,6 +295,8 @@ cmd_fail(struct sess *s, int code, const char *fmt, ...)
 	if (silent && s->cmd.ps != NULL)
 		s->cmd.ps->data_lost = true; /* told when it is executed */
 	s->cmd.failed = true;
+	if (unlikely(s->multi != NULL))
+		multi_drop(s);
 	sess_cmd_clear(s);
 	s->row_count = -1;
 	if (!login && code != 0) {
@@ -384,7 +386,7 @@ keep_request(struct sess *s, struct bconn *b)
 static u8
 sent_seq(const struct sess *s)
 {
-	return s->cmd.ps != NULL ? s->cmd.server_seq : s->cmd.last_seq;
+	return s->cmd.ps != NULL || s->cmd.part ? s->cmd.server_seq : s->cmd.last_seq;
 }
 
 /* The beginning is on its way to the server: more of the client's. */
@@ -528,7 +530,7 @@ static bool
 kept_still_fits(struct sess *s)
 {
 	const struct stmt *st = &s->cmd.st;
-	const u32 asks = STMT_F_DIAG | STMT_F_FOUND_ROWS | STMT_F_INSERT_ID;
+	const u32 asks = (s->cmd.asks_own ? 0 : STMT_F_DIAG | STMT_F_FOUND_ROWS) | STMT_F_INSERT_ID;
 	bool reads = (st->flags & STMT_F_READ) != 0;
 
 	bool primary = clu_primary_load(s->w->health, sess_cluster(s)->id, NULL) == (int)s->b->srv->id;
@@ -630,6 +632,8 @@ asks_diagnostics(struct sess *s)
 	static const char *const words[] = {"warnings", "errors", "diagnostics", "warning_count", "error_count"};
 	const u64 own_text = 1ull << PIN_TEXT_PS | 1ull << PIN_UNKNOWN | 1ull << PIN_ROUTINE;
 
+	if (s->cmd.asks_own)
+		return false;
 	if ((s->cmd.st.flags & STMT_F_DIAG) != 0)
 		return true;
 	for (size_t i = 0; i < ARRAY_LEN(words) && (s->cmd.st.pins & own_text) != 0; i++)
@@ -653,7 +657,7 @@ diagnostics_lost(struct sess *s)
 static bool
 id_before_diagnostics(struct sess *s)
 {
-	bool both = (s->cmd.st.flags & STMT_F_INSERT_ID) != 0 && (s->cmd.st.flags & STMT_F_DIAG) != 0;
+	bool both = (s->cmd.st.flags & STMT_F_INSERT_ID) != 0 && (s->cmd.st.flags & STMT_F_DIAG) != 0 && !s->cmd.asks_own;
 
 	if (!(both || (s->diag_open && asks_diagnostics(s))) || !cmd_sets_insert_id(s, s->b))
 		return false;
@@ -667,7 +671,7 @@ id_before_diagnostics(struct sess *s)
 void
 cmd_dispatch(struct sess *s)
 {
-	const u32 asks = STMT_F_DIAG | STMT_F_FOUND_ROWS;
+	const u32 asks = s->cmd.asks_own ? 0 : STMT_F_DIAG | STMT_F_FOUND_ROWS;
 
 	trace_begin(s, TRACE_ROUTE);
 	if (unlikely(s->replay != NULL) && replay_dispatch(s))
@@ -699,7 +703,7 @@ cmd_dispatch(struct sess *s)
 	if (unlikely(s->ro_trx) && s->b != NULL && ro_dispatch(s))
 		return;
 	/* a kept connection may have come after the SELECT, for a write */
-	if (s->b != NULL && (s->cmd.st.flags & STMT_F_FOUND_ROWS) != 0 && !s->found_here && diagnostics_elsewhere(s))
+	if (s->b != NULL && (s->cmd.st.flags & asks & STMT_F_FOUND_ROWS) != 0 && !s->found_here && diagnostics_elsewhere(s))
 		return;
 	if (s->b != NULL) {
 		if (settled && kept_still_fits(s)) {
@@ -885,7 +889,7 @@ sess_on_backend_lost(struct sess *s, struct bconn *b, const char *why)
 		return;
 	}
 	if (!goes_on) {
-		sess_error_close(s, 1, ERR_STATE_LOST, "server %s: %s; %s", srv->name, why, outcome);
+		sess_error_close(s, (u8)(s->cmd.last_seq + 1), ERR_STATE_LOST, "server %s: %s; %s", srv->name, why, outcome);
 		return;
 	}
 	cmd_fail(s, ERR_LOST, "server %s: %s; %s", srv->name, why, outcome);

@@ -65,13 +65,24 @@ kill_here(struct sess *s, const void *text)
 	return st->arg_len == 0 ? local_kill(s, st->num, st->flags) : kill_user(s, (const char *)text + st->arg_off, st->arg_len);
 }
 
+/* A statement of this text begins: what the process list, the digests and the slow log keep of it. */
+void
+cmd_query_begins(struct sess *s, const u8 *text, size_t len)
+{
+	keep_info(s, text, len);
+	if (s->cmd.part && s->w->cfg.r->margay.digests)
+		digest_text(s, text, MIN(len, (size_t)PKT_MAX_BODY - 1), sess_lex_mode(s));
+	if (unlikely(s->w->slow_ns != UINT64_MAX))
+		slow_keep(s, text, len);
+}
+
 static void
 com_query(struct sess *s, const u8 *text, size_t len)
 {
 	plan_query(s, text, len);
-	keep_info(s, text, len);
-	if (unlikely(s->w->slow_ns != UINT64_MAX))
-		slow_keep(s, text, len);
+	if (unlikely((s->cmd.st.flags & STMT_F_MULTI) != 0) && multi_begin(s, text, len))
+		return;
+	cmd_query_begins(s, text, len);
 	if (unlikely((s->cmd.st.flags & STMT_F_MARGAY) != 0) && trace_variable(s))
 		return;
 	if (unlikely(s->trace != NULL) && trace_show(s))
@@ -755,6 +766,8 @@ cmd_finished(struct sess *s)
 		s->cmd.kill_user = NULL;
 		release |= kill_user_done(s, k, b->srv->id, s->cmd.affected);
 	}
+	bool next = unlikely(s->multi != NULL) && multi_next(s, err);
+
 	sess_cmd_clear(s);
 	if (s->pins != 0) {
 		sess_record_pin(s);
@@ -777,6 +790,10 @@ cmd_finished(struct sess *s)
 	}
 	if (release) {
 		sess_close_when_sent(s);
+		return;
+	}
+	if (next) {
+		multi_go_on(s);
 		return;
 	}
 	sess_set_state(s, SESS_READY);

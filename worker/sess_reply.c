@@ -374,6 +374,8 @@ on_ok(struct sess *s, struct bconn *b, struct out *o)
 
 		ps_mark(s, s->cmd.ps, open, s->cmd.com == COM_STMT_FETCH && s->cmd.ps->long_data);
 	}
+	if (unlikely(s->multi != NULL) && r->last && multi_more(s))
+		multi_mark(r, &ok);
 	return pass_ok(s, b, o, &ok);
 }
 
@@ -479,7 +481,8 @@ on_err(struct sess *s, struct bconn *b, struct out *o, bool *again)
 	if (pkt_err_parse(r->pkt + PKT_HDR, r->pkt_len - PKT_HDR, &e) != 0)
 		return false;
 	*again = o->n == 0 && (retry_refused(s, b, e.code) || retry_on_primary(s, b, e.code) || hold_write(s, b, &e) ||
-	    (unlikely(s->replay != NULL) && replay_refused(s, b, &e)));
+	    (unlikely(s->replay != NULL) && replay_refused(s, b, &e)) ||
+	    (unlikely(s->multi != NULL) && multi_refused(s, b, e.code)));
 	if (*again)
 		return true;
 	s->cmd.err_code = e.code != 0 ? e.code : 1105;
@@ -719,6 +722,9 @@ sess_on_reply(struct sess *s, struct bconn *b, u8 **p, u8 *end)
 			struct wr w = out_room(s, &o, &ok);
 
 			u16 warnings = 0, status = eof_status(s, b, *p, end, &warnings);
+
+			if (unlikely(s->multi != NULL) && multi_more(s))
+				status |= ST_MORE_RESULTS;
 
 			pkt_eof_write(&w, b->reply.eof_seq, warnings, status);
 			ok = ok && out_made(s, &o, &w);
