@@ -615,17 +615,24 @@ sess_close_when_sent(struct sess *s)
 	conn_pause(&s->conn, true);
 }
 
+/* Statistics and slow log of the statement under way, which has ended. */
 void
-sess_cmd_clear(struct sess *s)
+sess_account(struct sess *s)
 {
-	if (unlikely(s->trace != NULL) && s->cmd.com != 0)
-		trace_end(s);
 	if (s->cmd.digest != 0)
 		digest_end(s);
 	if (unlikely(s->w->slow_ns != UINT64_MAX) && ev_now(&s->w->loop) - s->cmd.started >= s->w->slow_ns)
 		slow_end(s, ev_now(&s->w->loop) - s->cmd.started);
 	if (unlikely(s->slow != NULL))
 		slow_off(s);
+}
+
+void
+sess_cmd_clear(struct sess *s)
+{
+	if (unlikely(s->trace != NULL) && s->cmd.com != 0)
+		trace_end(s);
+	sess_account(s);
 	if (s->cmd.buf != NULL) {
 		s->w->bytes_held -= s->cmd.len;
 		free(s->cmd.buf);

@@ -259,6 +259,7 @@ void sess_record_pin(struct sess *s);
 void sess_resume(struct sess *s);
 void sess_run_resumed(struct worker *w);
 void sess_cmd_clear(struct sess *s);
+void sess_account(struct sess *s);
 void sess_backpressure(struct sess *s);
 void sess_look_by(struct sess *s, u64 at); /* the tick looks at the session no later than at this time */
 void sess_watch_writes(struct sess *s); /* bytes wait for the client: look at them once a second */
@@ -330,6 +331,7 @@ void change_left_collation(struct sess *s);
 /* sess_cmd.c */
 void cmd_packet(struct sess *s, const u8 *pkt, size_t len);
 void cmd_dispatch(struct sess *s);
+void cmd_part_ended(struct sess *s); /* sess_com.c */
 void cmd_query_begins(struct sess *s, const u8 *text, size_t len); /* sess_com.c */
 bool cmd_save(struct sess *s);
 void cmd_run_on(struct sess *s, struct bconn *b);
@@ -497,6 +499,8 @@ trace_begin(struct sess *s, enum trace_stage st)
 bool multi_begin(struct sess *s, const u8 *text, size_t len);
 bool multi_more(const struct sess *s);
 void multi_mark(struct reply *r, struct pkt_ok *ok);
+void multi_next_result(struct sess *s, u8 seq, size_t unsent);
+bool multi_alone(struct sess *s, size_t unsent);
 bool multi_next(struct sess *s, bool err);
 void multi_go_on(struct sess *s);
 bool multi_refused(struct sess *s, struct bconn *b, u16 code);

@@ -723,8 +723,8 @@ cmd_dispatch(struct sess *s)
 		sess_release_backend(s);
 		if (s->diag_lost && diagnostics_lost(s))
 			return;
-		if (!settled) {
-			cmd_dispatch(s); /* without that connection there is more freedom */
+		if (!settled || s->learning != 0) {
+			cmd_dispatch(s); /* without that connection there is more freedom; what it alone knew may be needed first */
 			return;
 		}
 	}
@@ -845,6 +845,8 @@ sess_on_backend_lost(struct sess *s, struct bconn *b, const char *why)
 	bconn_unlink(b);
 	b->in_trouble = true;
 	if (unlikely(s->replay != NULL) && replay_lost(s, b, running, why))
+		return;
+	if (unlikely(s->multi != NULL) && running && multi_alone(s, 0) && !cmd_save(s))
 		return;
 	if (running && !had_state && may_run_again(s, b, &unsent)) {
 		if (s->cmd.buf == NULL) {

@@ -733,6 +733,24 @@ account_writes(struct sess *s, bool err)
 	}
 }
 
+/* Of several reads that were sent together one has ended, whose result is not the last. */
+void
+cmd_part_ended(struct sess *s)
+{
+	struct bconn *b = s->b;
+	u64 now = ev_now(&s->w->loop), d = now - s->cmd.started;
+
+	shm_hist_add(&s->w->seg->hist[SHM_HIST_statement], d);
+	STAT_ADD(s->w->sstat[b->srv->id].time_ns, d);
+	STAT_ADD(s->w->sstat[b->srv->id].statements, 1);
+	if (s->cmd.to_primary)
+		STAT_ADD(s->w->stat->reads_primary, 1);
+	else
+		STAT_ADD(s->w->stat->reads_replica, 1);
+	pins_of_diagnostics(s, false);
+	sess_account(s);
+}
+
 /* The reply's last byte is on its way to the client. */
 void
 cmd_finished(struct sess *s)

@@ -2,8 +2,9 @@
  * the client gets their replies as one server would send them. Owns sess.multi. Runs in a worker.
  *
  * Each part is a statement like any other: what is special is how it begins (here, not in the client's bytes), that its
- * packets are numbered on, and that its end, if it was no error, is the beginning of the next. Which texts are cut, and why
- * others go as they are to the primary, says doc/routing.md.
+ * packets are numbered on, and that its end, if it was no error, is the beginning of the next. Reads in a row are sent
+ * together, to one server: each still begins and ends as a statement of its own, and one that fails there runs again alone.
+ * Which texts are cut, and why others go as they are to the primary, says doc/routing.md.
  */
 #include "parser/split.h"
 #include "worker/sess.h"
@@ -19,7 +20,9 @@ struct part {
 
 struct multi {
 	u32 n, at;   /* statements; the one under way */
+	u32 from, upto; /* those that were sent with it: [from, upto) */
 	bool rest;   /* it and all behind it are under way, as one text */
+	bool wrote;  /* one of the parts run so far is a write */
 	bool killed; /* the one that has just ended was to be killed */
 	u8 seq;      /* of the last packet that the client was sent */
 	u32 mode;    /* the lexer's, by which it was cut */
@@ -43,12 +46,6 @@ is_plain(const struct stmt *st)
 	    st->kind == STMT_REPLACE;
 }
 
-static bool
-is_query(u16 kw)
-{
-	return kw == KW_SELECT || kw == KW_WITH || kw == KW_VALUES || kw == KW_TABLE;
-}
-
 /* Are there servers that a read of the session may go to, apart from the primary? */
 static bool
 reads_elsewhere(struct sess *s)
@@ -70,7 +67,8 @@ may_cut(struct sess *s, size_t len)
 	bool free = (s->pins & ~(1ull << PIN_DIAGNOSTICS)) == 0 && !s->in_trx && !s->trx_unsure && s->replay == NULL &&
 	    (s->status & ST_AUTOCOMMIT) != 0;
 
-	return free && st->pins == 0 && (st->flags & ~(PLAIN | STMT_F_MULTI)) == 0 && len <= MULTI_MOST &&
+	/* a read that only follows a write stays with it */
+	return free && st->kind == STMT_SELECT && st->pins == 0 && (st->flags & ~(PLAIN | STMT_F_MULTI)) == 0 && len <= MULTI_MOST &&
 	    (s->caps & CAP_MULTI_STATEMENTS) != 0 && reads_elsewhere(s);
 }
 
@@ -89,7 +87,7 @@ multi_new(struct sess *s, const u8 *text, size_t len, const struct split_part *p
 		p->off = part[i].off;
 		p->len = part[i].len;
 		stmt_classify(text + p->off, p->len, m->mode, &p->st);
-		if (!is_plain(&p->st)) {
+		if (!is_plain(&p->st) || (i == 0 && (p->st.flags & STMT_F_READ) == 0)) {
 			free(m);
 			return NULL;
 		}
@@ -99,36 +97,60 @@ multi_new(struct sess *s, const u8 *text, size_t len, const struct split_part *p
 
 /* ---- one part after the other ---- */
 
-/* The part that comes next, or all that is left, is the statement under way. */
+/* Makes a packet of what is to be sent from the part that comes next on. */
+static void
+make_packet(struct sess *s)
+{
+	struct multi *m = s->multi;
+	const struct part *p = &m->part[m->at], *last = &m->part[m->upto - 1];
+	size_t len = (m->rest ? m->len : last->off + last->len) - p->off;
+	u8 *pkt = m->text + p->off;
+
+	wr24(pkt, (u32)len + 1);
+	pkt[3] = 0;
+	pkt[PKT_HDR] = COM_QUERY;
+	s->cmd.p = pkt;
+	s->cmd.len = HEAD + len;
+	m->from = m->at;
+}
+
+static void
+count_part(struct sess *s)
+{
+	struct shm_session *r = &s->w->srec[s->rec];
+
+	STAT_ADD(s->w->stat->statements, 1);
+	__atomic_store_n(&r->statements, r->statements + 1, __ATOMIC_RELAXED);
+}
+
+/* The part that comes next, with reads that follow it, or all that is left, is the statement under way. */
 static void
 begin(struct sess *s)
 {
 	struct multi *m = s->multi;
 	const struct part *p = &m->part[m->at];
-	size_t len = m->rest ? m->len - p->off : p->len;
-	u8 *pkt = m->text + p->off;
-	struct shm_session *r = &s->w->srec[s->rec];
 
+	m->upto = m->at + 1;
+	/* the trace speaks of one statement */
+	while (s->trace == NULL && m->upto < m->n && (p->st.flags & m->part[m->upto].st.flags & STMT_F_READ) != 0)
+		m->upto++;
 	trace_begin(s, TRACE_PARSE);
-	wr24(pkt, (u32)len + 1);
-	pkt[3] = 0;
-	pkt[PKT_HDR] = COM_QUERY;
 	memset(&s->cmd, 0, sizeof s->cmd);
+	make_packet(s);
 	s->cmd.com = COM_QUERY;
 	s->cmd.part = true;
 	s->cmd.last_seq = m->seq;
-	s->cmd.p = pkt;
-	s->cmd.len = HEAD + len;
 	s->cmd.started = ev_now(&s->w->loop);
 	if (m->rest)
-		stmt_classify(pkt + HEAD, len, sess_lex_mode(s), &s->cmd.st);
+		stmt_classify(s->cmd.p + HEAD, s->cmd.len - HEAD, sess_lex_mode(s), &s->cmd.st);
 	else
 		s->cmd.st = p->st;
-	if (m->at > 0) {
-		STAT_ADD(s->w->stat->statements, 1);
-		__atomic_store_n(&r->statements, r->statements + 1, __ATOMIC_RELAXED);
-	}
-	cmd_query_begins(s, pkt + HEAD, len);
+	/* no replica has had the time for it: to wait there costs the client more than the primary */
+	s->cmd.no_wait = m->wrote;
+	m->wrote |= (p->st.flags & STMT_F_READ) == 0;
+	if (m->at > 0)
+		count_part(s);
+	cmd_query_begins(s, s->cmd.p + HEAD, m->rest ? s->cmd.len - HEAD : p->len);
 }
 
 /* Of the diagnostics and the FOUND_ROWS() that the text asks for, does each part ask for what another has left? */
@@ -154,7 +176,6 @@ bool
 multi_begin(struct sess *s, const u8 *text, size_t len)
 {
 	struct split_part part[MULTI_PARTS];
-	bool query = false, read = false;
 	u32 n;
 
 	if ((s->cmd.st.flags & (STMT_F_DIAG | STMT_F_FOUND_ROWS)) != 0 && len <= MULTI_MOST) {
@@ -165,16 +186,10 @@ multi_begin(struct sess *s, const u8 *text, size_t len)
 	if (!may_cut(s, len))
 		return false;
 	n = split_text(text, len, sess_lex_mode(s), part, MULTI_PARTS);
-	for (u32 i = 0; i < n; i++)
-		query |= is_query(part[i].kw);
-	struct multi *m = n > 1 && query ? multi_new(s, text, len, part, n) : NULL;
+	struct multi *m = n > 1 ? multi_new(s, text, len, part, n) : NULL;
 
-	for (u32 i = 0; m != NULL && i < n; i++)
-		read |= (m->part[i].st.flags & STMT_F_READ) != 0;
-	if (!read) {
-		free(m);
+	if (m == NULL)
 		return false;
-	}
 	s->multi = m;
 	s->w->bytes_held += m->len;
 	STAT_ADD(s->w->stat->texts_cut, 1);
@@ -203,6 +218,63 @@ multi_mark(struct reply *r, struct pkt_ok *ok)
 	rd_lenenc(&rd);
 	ok->status |= ST_MORE_RESULTS;
 	r->pkt[rd.p - r->pkt] |= ST_MORE_RESULTS; /* of its low byte */
+}
+
+/* The result of the part under way has ended, and that of the next, which was sent with it, follows; `unsent` bytes of what
+ * has come are still to be passed on. */
+void
+multi_next_result(struct sess *s, u8 seq, size_t unsent)
+{
+	struct multi *m = s->multi;
+	struct cmd *c = &s->cmd;
+
+	if (m->rest || m->at + 1 >= m->upto)
+		return;
+	c->bytes += unsent;
+	cmd_part_ended(s);
+	m->seq = seq;
+	m->at++;
+	const struct part *p = &m->part[m->at];
+
+	c->st = p->st;
+	c->started = ev_now(&s->w->loop);
+	c->warnings = 0;
+	c->affected = c->rows = 0;
+	c->bytes = 0 - (u64)unsent; /* 0 when they are gone */
+	c->digest = 0;
+	count_part(s);
+	cmd_query_begins(s, m->text + HEAD + p->off, p->len);
+	if (!c->timed_out)
+		sess_renew(s);
+}
+
+/* The part under way cannot go on where it was sent, and `unsent` bytes are still to be passed on. Those in front of it are done: if
+ * nothing of its own result is among these bytes or has been passed on, it stands alone from here on, and may run again.
+ * True: so it does. */
+bool
+multi_alone(struct sess *s, size_t unsent)
+{
+	struct multi *m = s->multi;
+	struct cmd *c = &s->cmd;
+
+	if (m->rest || m->at == m->from || c->bytes + unsent != 0)
+		return false;
+	if (c->buf != NULL) {
+		s->w->bytes_held -= c->len;
+		free(c->buf);
+		c->buf = NULL;
+	}
+	m->upto = m->at + 1;
+	make_packet(s);
+	c->last_seq = m->seq;
+	c->sent_any = false;
+	c->exclude = 0;
+	c->retries = 0;
+	if (s->pins == 1u << PIN_DIAGNOSTICS && stmt_clears_diagnostics(&c->st)) { /* those of the part before end with it, wherever it runs */
+		s->pins = 0;
+		s->diag_open = false;
+	}
+	return true;
 }
 
 /* The part under way has ended, and its connection is still linked. True: multi_go_on is next; else the text is done with. */

@@ -376,7 +376,13 @@ on_ok(struct sess *s, struct bconn *b, struct out *o)
 	}
 	if (unlikely(s->multi != NULL) && r->last && multi_more(s))
 		multi_mark(r, &ok);
-	return pass_ok(s, b, o, &ok);
+	u8 seq = r->pkt[3];
+
+	if (!pass_ok(s, b, o, &ok))
+		return false;
+	if (unlikely(s->multi != NULL) && !r->last)
+		multi_next_result(s, seq, o->bytes);
+	return true;
 }
 
 /* A read that the server refused for what it is, not for what the statement is: to run it elsewhere is right. */
@@ -480,6 +486,11 @@ on_err(struct sess *s, struct bconn *b, struct out *o, bool *again)
 
 	if (pkt_err_parse(r->pkt + PKT_HDR, r->pkt_len - PKT_HDR, &e) != 0)
 		return false;
+	if (unlikely(s->multi != NULL) && multi_alone(s, o->bytes)) {
+		if (!out_flush(s, o) || !cmd_save(s))
+			return false;
+		s->cmd.sent_any = false;
+	}
 	*again = o->n == 0 && (retry_refused(s, b, e.code) || retry_on_primary(s, b, e.code) || hold_write(s, b, &e) ||
 	    (unlikely(s->replay != NULL) && replay_refused(s, b, &e)) ||
 	    (unlikely(s->multi != NULL) && multi_refused(s, b, e.code)));

@@ -86,6 +86,19 @@ left(struct peer *c, struct peer *s)
 	rig_stop();
 }
 
+/* The number of the last packet. */
+static u8
+last_number(const struct bytes *b)
+{
+	size_t at = 0, last = 0;
+
+	while (at < b->len) {
+		last = at;
+		at += PKT_HDR + rd24(b->p + at);
+	}
+	return b->p[last + 3];
+}
+
 static void
 ends(struct peer *c)
 {
@@ -128,7 +141,7 @@ TEST_WORKER(multi_each_where_it_belongs)
 /* What is not cut, as a session that may go anywhere, or by what it is. */
 TEST_WORKER(multi_goes_whole)
 {
-	static const char *const texts[] = {WRITE ";" WRITE, READ_A ";;" READ_B, READ_A "; SET @a=1", READ_A "; CALL p()", READ_A " FOR UPDATE;" READ_B,
+	static const char *const texts[] = {WRITE ";" WRITE, WRITE ";" READ_A, READ_A ";;" READ_B, READ_A "; SET @a=1", READ_A "; CALL p()", READ_A " FOR UPDATE;" READ_B,
 	    READ_A "; SELECT @a", READ_A "; /* margay: replica */ " READ_B, READ_A "; INSERT INTO t VALUES (1) RETURNING a", "BEGIN;" READ_A ";COMMIT",
 	    READ_A "; SELECT LAST_INSERT_ID()", READ_A "; SHOW WARNINGS", READ_A "; LOAD DATA LOCAL INFILE 'x' INTO TABLE t", READ_A "; CREATE TABLE u (a INT)"};
 
@@ -210,9 +223,13 @@ TEST_WORKER(multi_not_understood)
 TEST_WORKER(multi_cut_otherwise_by_the_server)
 {
 	struct bytes b = {0};
-	struct peer *c = begins(NULL, CAPS_NEW, WRITE ";" READ_A ";" READ_B);
-	struct peer *p = server_ready(0);
+	struct peer *c = begins(NULL, CAPS_NEW, READ_A ";" WRITE ";" READ_A ";" READ_B);
+	struct peer *r = server_ready(1), *p;
 
+	server_expect_query(r, READ_A);
+	gives_rows(r, 1, 1000);
+	u8 seq = gets_rows(c, 1, MORE, 1);
+	p = server_ready(0);
 	server_expect_query(p, WRITE);
 	server_err(p, 1064, "what?");
 	server_expect_query(p, WRITE ";" READ_A ";" READ_B);
@@ -222,46 +239,98 @@ TEST_WORKER(multi_cut_otherwise_by_the_server)
 	bytes_result(&b, 2, CAPS_NEW, ST_AUTOCOMMIT, 0, 1);
 	peer_send(p, b.p, b.len);
 	bytes_free(&b);
-	gets_rows(c, gets_ok(c, 1, MORE), ST_AUTOCOMMIT, 1);
+	gets_rows(c, gets_ok(c, seq, MORE), ST_AUTOCOMMIT, 1);
 	ends(c);
+}
+
+#define BOTH READ_A ";" READ_B
+
+/* The results of BOTH, as a server sends them to somebody who sent both: of the second no more than `n` bytes; its number. */
+static u8
+gives_both(struct peer *s, size_t n, u8 *next_r)
+{
+	struct bytes b = {0};
+	u8 seq;
+
+	bytes_result(&b, 1, CAPS_NEW, MORE, 0, 2);
+	seq = last_number(&b);
+	size_t first = b.len;
+	bytes_result(&b, (u8)(seq + 1), CAPS_NEW, ST_AUTOCOMMIT, 0, 1);
+	peer_send(s, b.p, MIN(b.len, first + n));
+	bytes_free(&b);
+	rig_run();
+	*next_r = (u8)(seq + 1);
+	return seq;
+}
+
+/* Reads in a row go together, and count each. */
+TEST_WORKER(multi_reads_in_a_row)
+{
+	static const u32 caps[] = {CAPS_NEW, CAPS_OLD};
+	u8 next;
+
+	for (u32 i = 0; i < ARRAY_LEN(caps); i++) {
+		struct peer *c = begins(NULL, caps[i], BOTH ";" WRITE);
+		struct peer *r = server_ready(1), *p;
+
+		server_expect_query(r, BOTH);
+		gives_both(r, SIZE_MAX / 2, &next);
+		u8 seq = gets_rows(c, gets_rows(c, 1, MORE, 2), MORE, 1);
+		p = server_ready(0);
+		server_expect_query(p, WRITE);
+		server_ok_full(p, &one_row);
+		gets_ok(c, seq, ST_AUTOCOMMIT);
+		cr_assert_eq(rig_counter("statements"), 3);
+		cr_assert_eq(rig_counter("reads_replica"), 2);
+		ends(c);
+	}
 }
 
 /* A replica's error may come from its being behind: the primary has the last word, of each part. */
 TEST_WORKER(multi_error_of_a_replica)
 {
-	struct peer *c = begins(NULL, CAPS_NEW, READ_A ";" READ_B);
-	struct peer *r = server_ready(1);
-
-	server_expect_query(r, READ_A);
-	gives_rows(r, 1, 1000);
-	u8 seq = gets_rows(c, 1, MORE, 1);
-	server_expect_query(r, READ_B);
-	server_err(r, 1146, "no such table");
-	struct peer *p = server_ready(0);
-	server_expect_query(p, READ_B);
-	gives_rows(p, 1, 1000);
-	gets_rows(c, seq, ST_AUTOCOMMIT, 1);
-	ends(c);
-}
-
-/* The server is lost while a part runs there: nothing of its reply has come, or some. */
-TEST_WORKER(multi_server_lost)
-{
-	for (int some = 0; some < 2; some++) {
-		struct peer *c = begins(NULL, CAPS_NEW, READ_A ";" READ_B);
+	for (int apart = 0; apart < 2; apart++) {
+		struct bytes b = {0};
+		u8 err[] = "\x0c\x00\x00\x06\xff\x7a\x04#42S02gone";
+		struct peer *c = begins(NULL, apart ? CAPS_OLD : CAPS_NEW, BOTH);
 		struct peer *r = server_ready(1);
 
-		server_expect_query(r, READ_A);
-		gives_rows(r, 1, 1000);
-		u8 seq = gets_rows(c, 1, MORE, 1);
-		server_expect_query(r, READ_B);
-		if (some) {
-			peer_send(r, "\x01\x00\x00\x01\x01", 5);
+		server_expect_query(r, BOTH);
+		bytes_result(&b, 1, CAPS_NEW, MORE, 0, 2);
+		err[0] = sizeof err - 1 - PKT_HDR;
+		err[3] = (u8)(last_number(&b) + 1);
+		if (apart) {
+			peer_send(r, b.p, b.len);
 			rig_run();
+			b.len = 0;
+		}
+		bytes_add(&b, err, sizeof err - 1);
+		peer_send(r, b.p, b.len);
+		bytes_free(&b);
+		struct peer *p = server_ready(0);
+		server_expect_query(p, READ_B);
+		gives_rows(p, 1, 1000);
+		gets_rows(c, gets_rows(c, 1, MORE, 2), ST_AUTOCOMMIT, 1);
+		ends(c);
+	}
+}
+
+/* The server is lost while both run there: nothing has come, the first result, or some of the second too. */
+TEST_WORKER(multi_server_lost)
+{
+	for (int some = 0; some < 3; some++) {
+		struct peer *c = begins(NULL, CAPS_NEW, BOTH);
+		struct peer *r = server_ready(1);
+		u8 seq = 1, next = 1;
+
+		server_expect_query(r, BOTH);
+		if (some > 0) {
+			gives_both(r, some == 1 ? 0 : 5, &next);
+			seq = gets_rows(c, 1, MORE, 2);
 		}
 		server_gone(r);
 		rig_run();
-		if (some) {
+		if (some == 2) {
 			cr_assert_eq(peer_pending(c), 5);
 			peer_skip(c, 5);
 			peer_expect_closed(c);
@@ -269,8 +338,13 @@ TEST_WORKER(multi_server_lost)
 			continue;
 		}
 		struct peer *p = server_ready(0);
-		server_expect_query(p, READ_B);
-		gives_rows(p, 1, 1000);
+		server_expect_query(p, some == 0 ? BOTH : READ_B);
+		if (some == 0) {
+			gives_both(p, SIZE_MAX / 2, &next);
+			seq = gets_rows(c, 1, MORE, 2);
+		} else {
+			gives_rows(p, 1, 1000);
+		}
 		gets_rows(c, seq, ST_AUTOCOMMIT, 1);
 		ends(c);
 	}
@@ -390,13 +464,11 @@ TEST_WORKER(multi_and_commands_behind_it)
 	peer_send(c, b.p, b.len);
 	bytes_free(&b);
 	struct peer *r = server_ready(1);
-	server_expect_query(r, READ_A);
+	server_expect_query(r, BOTH);
 	peer_expect_silence(r);
-	gives_rows(r, 1, 1000);
-	u8 seq = gets_rows(c, 1, MORE, 1);
-	server_expect_query(r, READ_B);
-	gives_rows(r, 1, 1000);
-	gets_rows(c, seq, ST_AUTOCOMMIT, 1);
+	u8 next;
+	gives_both(r, SIZE_MAX / 2, &next);
+	gets_rows(c, gets_rows(c, 1, MORE, 2), ST_AUTOCOMMIT, 1);
 	server_expect_query(r, "SELECT c FROM t");
 	gives_rows(r, 1, 1000);
 	gets_rows(c, 1, ST_AUTOCOMMIT, 1);
