@@ -98,6 +98,16 @@ bare(const char **p, u32 *len)
 	return *len > 0 && memchr(*p, '`', *len) == NULL && memchr(*p, '"', *len) == NULL;
 }
 
+/* With sql_mode ORACLE p.f() may be a function of a package. */
+static bool
+mode_is_oracle(const struct settings *set)
+{
+	for (u32 i = 0; i < set->n; i++)
+		if (slice_ieq(set->v[i].name->text, set->v[i].name->len, "sql_mode"))
+			return text_has_word((const u8 *)set->v[i].value->text, set->v[i].value->len, "oracle");
+	return false;
+}
+
 /* Is the function known to read at most, and to leave nothing behind? */
 static bool
 harmless(struct sess *s, const struct istr *db, const char *schema, u32 schema_len, const char *name, u32 len)
@@ -107,7 +117,7 @@ harmless(struct sess *s, const struct istr *db, const char *schema, u32 schema_l
 	if (schema_len == 0 && db != NULL) {
 		schema = db->text;
 		schema_len = db->len;
-	} else if (schema_len == 0 || !bare(&schema, &schema_len)) {
+	} else if (schema_len == 0 || mode_is_oracle(s->set) || !bare(&schema, &schema_len)) {
 		return false;
 	}
 	if (u == NULL || !bare(&name, &len))

@@ -75,6 +75,14 @@ def test_names_resolve_in_the_sessions_database():
     eq(route(c, "SELECT pure(1)"), ROUTINE)
 
 
+def test_oracle_mode():
+    """shop.pure() may be a function of a package there."""
+    c = traced()
+    eq(route(c, "SELECT shop.pure(1)"), READ)
+    query(c, "SET sql_mode='ORACLE'")
+    eq(route(c, "SELECT shop.pure(1)"), ROUTINE)
+
+
 def test_prepared():
     """What is looked up is looked up when it runs, in the database that it was prepared in."""
     def reads(r, fn):
