@@ -201,17 +201,17 @@ TEST_WORKER(multi_ends_with_an_error)
 TEST_WORKER(multi_not_understood)
 {
 	for (int last = 0; last < 2; last++) {
-		struct peer *c = begins(NULL, CAPS_NEW, last ? READ_A ";" WRITE " x" : READ_A ";" WRITE " x;" READ_B ";");
+		struct peer *c = begins(NULL, CAPS_NEW, last ? READ_A ";" WRITE " LIMIT 1" : READ_A ";" WRITE " LIMIT 1;" READ_B ";");
 		struct peer *r = server_ready(1), *p;
 
 		server_expect_query(r, READ_A);
 		gives_rows(r, 1, 1000);
 		u8 seq = gets_rows(c, 1, MORE, 1);
 		p = server_ready(0);
-		server_expect_query(p, WRITE " x");
+		server_expect_query(p, WRITE " LIMIT 1");
 		server_err(p, 1064, "near 'x'");
 		if (!last) {
-			server_expect_query(p, WRITE " x;" READ_B ";");
+			server_expect_query(p, WRITE " LIMIT 1;" READ_B ";");
 			server_err(p, 1064, "near 'x;" READ_B "'");
 		}
 		gets_err(c, seq, 1064, last ? "near 'x'" : "near 'x;SELECT");
