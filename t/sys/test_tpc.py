@@ -1,6 +1,5 @@
 #!/usr/bin/python3 -B
-"""The benchmark's files of statements (bench/sql) are real: each parses, a server prepares it with the tables it is for, and our
-digests put them together as the server's do."""
+"""The benchmark's files of statements (bench/sql) are real: each parses, and a server prepares it with the tables it is for."""
 from margaytest import *
 
 TOP = os.environ.get("top_srcdir", ".")
@@ -27,7 +26,7 @@ COUNTS = {"sysbench": 9, "tpcc": 26, "tpch": 22}
 
 def setup():
     global db
-    db = MariaDB("db1", options=["--performance-schema=on"])
+    db = MariaDB("db1")
 
 
 def texts(name):
@@ -39,11 +38,6 @@ def filtered(tool, lines, *options):
     out = subprocess.run([os.path.join(BUILD, "t", "bin", tool), *options], input="\0".join(lines).encode() + b"\0", capture_output=True, timeout=60)
     eq(out.returncode, 0, tool)
     return out.stdout.decode().split("\n")[:-1]
-
-
-def digests_of(c, name):
-    return {r[0]: r[1] for r in query(c, "SELECT digest, count_star FROM performance_schema.events_statements_summary_by_digest "
-                                         "WHERE schema_name = '%s'" % name)}
 
 
 def test_statements_are_real():
@@ -59,30 +53,6 @@ def test_statements_are_real():
             query(c, "CREATE TABLE %s (%s)" % (t, ", ".join(col + (" DATE" if col.endswith("date") or col.endswith("_d") else " VARCHAR(120)") for col in columns.split())))
         for text in lines:
             query(c, "PREPARE s FROM " + sql_str(text))
-
-
-def test_digests_partition_as_the_servers():
-    """Two statements have one digest here when they have one there: each text and a copy with other literals."""
-    c = db.conn(autocommit=True)
-    for name in SCHEMAS:
-        query(c, "USE " + name)
-        theirs, lines = [], []
-        for text in texts(name):
-            other = re.sub(r"\b\d+\b(?!'|-)", "7", text)
-            for t in (text, other):
-                query(c, "TRUNCATE performance_schema.events_statements_summary_by_digest")
-                try:
-                    query(c, t)
-                except pymysql.MySQLError:
-                    pass  # data that does not fit; its digest is there all the same
-                theirs.append(next(r[0] for r in query(c, "SELECT digest FROM performance_schema.events_statements_summary_by_digest WHERE digest_text "
-                                                          "NOT LIKE 'TRUNCATE%'")))
-                lines.append(t)
-        ours = [line.split()[0] for line in filtered("digest", lines)]
-        for i in range(len(lines)):
-            for j in range(i):
-                eq(ours[i] == ours[j], theirs[i] == theirs[j], "%s | %s" % (lines[i], lines[j]))
-        note("%s: %d statements, %d digests here and there" % (name, len(lines), len(set(ours))))
 
 
 main()
