@@ -160,12 +160,13 @@ function(struct cls *c, const struct ast *n)
 	if (ref->n == 1) {
 		struct slice s = name_of(c, name);
 		bool quoted = s.len != name->len;
+		u32 end = name->off + name->len; /* of CURRENT_ROLE alone perhaps that of the text */
 		const struct word *w = word_find(s.p, s.len, c->l.end);
 
 		if (quoted && w != NULL && w->form == FN_NONE)
 			w = NULL; /* `in`(1): quoted, no keyword */
 		if (w != NULL && w->form != FN_NONE &&
-		    call_builtin(c, w, !quoted && text[name->off + name->len] == '(', arguments(ref)))
+		    call_builtin(c, w, !quoted && end < n->off + n->len && text[end] == '(', arguments(ref)))
 			return;
 		if ((w != NULL && w->class != WORD_PLAIN && w->form == FN_NONE) || n->len == ref->len)
 			return;

@@ -37,6 +37,7 @@ def renamed(texts):
 
 def connect(name):
     c = db.conn(autocommit=True, use_unicode=False, conv={})
+    c.encoding = "latin-1"  # names of columns are any bytes
     cur = c.cursor()
     cur.execute("SET NAMES utf8mb4")
     cur.execute("DROP DATABASE IF EXISTS " + name)
