@@ -70,7 +70,7 @@ void
 cmd_query_begins(struct sess *s, const u8 *text, size_t len)
 {
 	keep_info(s, text, len);
-	if (s->cmd.part && s->w->cfg.r->margay.digests)
+	if ((s->cmd.part || (s->cmd.st.flags & STMT_F_MULTI) != 0) && s->w->cfg.r->margay.digests)
 		digest_text(s, text, MIN(len, (size_t)PKT_MAX_BODY - 1), sess_lex_mode(s));
 	if (unlikely(s->w->slow_ns != UINT64_MAX))
 		slow_keep(s, text, len);

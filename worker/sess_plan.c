@@ -225,7 +225,8 @@ plan_classify(struct sess *s, const u8 *text, size_t len, u32 extra)
 	add_session(s, text, len);
 }
 
-/* The text of a COM_QUERY. */
+/* The text of a COM_QUERY, with its digest; that of several statements is made when it is known whether it is cut
+ * (cmd_query_begins). */
 void
 plan_query(struct sess *s, const u8 *text, size_t len)
 {
@@ -235,13 +236,13 @@ plan_query(struct sess *s, const u8 *text, size_t len)
 
 	if (unlikely(!may_have_plan(s, len))) {
 		plan_classify(s, text, len, 0);
-		if (digests)
+		if (digests && !(s->cmd.st.flags & STMT_F_MULTI))
 			digest_text(s, text, MIN(len, (size_t)PKT_MAX_BODY - 1), mode);
 		return;
 	}
 	look_up(s, s->db, text, len, mode, digests ? &w->shape : NULL);
 	add_session(s, text, len);
-	if (digests)
+	if (digests && likely(!(s->cmd.st.flags & STMT_F_MULTI)))
 		digest_found(s, &w->shape);
 }
 

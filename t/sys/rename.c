@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <strings.h>
 #include "parser/ast.h"
+#include "parser/facts.h"
 #include "t/sys/filter.h"
 
 #define EDITS_MOST 4096
@@ -22,13 +23,12 @@ struct work {
 	const char *text;
 	struct edit edits[EDITS_MOST];
 	u32 n;
-	struct slice ctes[64];
-	u32 nctes;
+	struct stmt_facts facts;
 	struct slice own; /* the table whose name columns are written with, where it has no alias */
 	const char *left_out;
 };
 
-static struct arena arena;
+static struct arena arena, facts_arena;
 
 static struct slice
 name_of(const struct work *w, const struct ast *n)
@@ -61,22 +61,14 @@ add_suffix(struct work *w, const struct ast *name)
 	add(w, name->off + name->len - (name->len > name_of(w, name).len), NULL);
 }
 
-static void
-find_ctes(struct work *w, const struct ast *n)
-{
-	if (n->kind == AST_CTE && w->nctes < ARRAY_LEN(w->ctes))
-		w->ctes[w->nctes++] = name_of(w, n->first);
-	for (const struct ast *c = n->first; c != NULL; c = c->next)
-		find_ctes(w, c);
-}
-
+/* The name of a common table expression here, by the classifier's own account. */
 static bool
-is_cte(const struct work *w, struct slice name)
+is_cte(const struct work *w, const struct ast *name)
 {
-	for (u32 i = 0; i < w->nctes; i++)
-		if (same(w->ctes[i], name, true))
-			return true;
-	return false;
+	for (u32 i = 0; i < w->facts.ntables; i++)
+		if (w->facts.tables[i].name.off == name->off)
+			return false;
+	return true;
 }
 
 static void
@@ -88,7 +80,7 @@ table(struct work *w, const struct ast *t, bool may_alias)
 		w->left_out = "schema";
 		return;
 	}
-	if (is_cte(w, name_of(w, t->first)))
+	if (is_cte(w, t->first))
 		return;
 	add_suffix(w, t->first);
 	while (last->next != NULL && last->next->kind != AST_ALIAS)
@@ -174,16 +166,17 @@ each(const char *text, size_t len, u32 mode)
 {
 	static struct work w;
 	struct ast_result r;
+	struct stmt st;
 	u32 done = 0;
 
 	w = (struct work){.text = text};
 	arena_reset(&arena);
 	if (ast_parse(&arena, text, len, mode, &r) != AST_OK || r.versioned > 0)
 		w.left_out = "syntax";
-	for (const struct ast *s = r.first; s != NULL && w.left_out == NULL; s = s->next) {
-		find_ctes(&w, s);
+	stmt_understand(&facts_arena, text, len, mode, &st, &w.facts);
+	for (const struct ast *s = r.first; s != NULL && w.left_out == NULL; s = s->next)
 		walk(&w, s, AST_KINDS, false);
-	}
+	arena_reset(&facts_arena);
 	if (w.left_out != NULL) {
 		printf("-%s%c", w.left_out, 0);
 		return;
@@ -208,7 +201,9 @@ int
 main(int argc, char **argv)
 {
 	arena_init(&arena, ARENA_MOST);
+	arena_init(&facts_arena, ARENA_MOST);
 	int rc = filter_run(&(struct filter){.each = each, .more = ""}, argc, argv);
 	arena_fini(&arena);
+	arena_fini(&facts_arena);
 	return rc;
 }

@@ -13,7 +13,7 @@ SECONDS = int(os.environ.get("MARGAY_RENAME_SECONDS", "35"))
 # Not asked at all: it stops servers and clients, waits, or speaks of other databases and of files.
 NEVER = re.compile(r"\b(?:seq_\d+_to_\w+|sleep|get_lock|benchmark|shutdown|kill|master_\w+|outfile|dumpfile|load_file|information_schema|performance_schema|"
                    r"mysql\s*\.|sys\s*\.|global|connection_id|ansi\w*|oracle|mssql|no_backslash\w*|lower_case\w*|big_tables|debug\w*|"
-                   r"(?:repair|check|analyze|optimize|rebuild)\s+partition|data\s+directory|index\s+directory|max_statement_time|innodb_\w+\s*=|union\s*=|exchange)\b", re.I)
+                   r"(?:repair|check|analyze|optimize|rebuild)\s+partition|data\s+directory|index\s+directory|max_statement_time|innodb_\w+\s*=|union\s*=|exchange|xa|merge|mrg\w*|grant|revoke|password|user|flush|install|uninstall|privileges|server|role)\b", re.I)
 # Another answer each time
 CHANCE = re.compile(r"\b(?:rand|uuid\w*|now|sysdate|curdate|curtime|current_\w+|utc_\w+|unix_timestamp|found_rows|last_insert_id|database|schema|"
                     r"@@\w+|limit|random_bytes|format_bytes|row_number|user|encrypt|group_concat|json_\w*agg)\b|@@", re.I)
