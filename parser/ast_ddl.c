@@ -287,6 +287,18 @@ parse_create(struct parse *p)
 
 /* ---- the others ---- */
 
+/* EXCHANGE PARTITION p WITH TABLE t, CONVERT TABLE t TO PARTITION p .., CONVERT PARTITION p TO TABLE t */
+static void
+other_table(struct parse *p, struct ast *n)
+{
+	while (!at_stmt_end(p) && !at(p, ',') && !at_kw(p, KW_TABLE))
+		parse_next(p);
+	if (at_kw(p, KW_TABLE) && tok_names(parse_ahead(p))) {
+		parse_next(p);
+		node_add(n, parse_table(p, false));
+	}
+}
+
 /* One change of ALTER TABLE. */
 static struct ast *
 alter_spec(struct parse *p)
@@ -316,6 +328,8 @@ alter_spec(struct parse *p)
 				parse_name(p);
 			node_add(n, coldef(p));
 		}
+	} else if (at_kw(p, KW_EXCHANGE) || at_kw(p, KW_CONVERT)) {
+		other_table(p, n);
 	}
 	parse_skip(p, ',', ',');
 	return node_end(p, n);
