@@ -1,7 +1,7 @@
 /* t/sys/parse.c: the parser as a filter, for tests that compare it with a server. Statements on stdin, each ended by a NUL;
  * one line for each on stdout: verdict, statements, parameters, nodes, then the tree or what was wanted where. -m MODE: lexer
  * mode (LEX_*). -q: no tree. -s PREFIX: instead of the tree the statement itself with PREFIX in front of each table's name.
- * -a BYTES: the arena's limit. -b N: parses each N times and prints nanoseconds.
+ * -a BYTES: the arena's limit. -t: instead of all that the tokens: offset and length of each, `bad` for what is none. -b N: parses each N times and prints nanoseconds.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,7 +12,7 @@
 
 static struct arena arena;
 static const char *prefix;
-static bool quiet;
+static bool quiet, tokens_only;
 
 static void
 one_line(const char *p, size_t n)
@@ -105,10 +105,26 @@ bench(const char *text, size_t len, u32 mode, long rounds)
 }
 
 static void
+tokens(const char *text, size_t len, u32 mode)
+{
+	struct lex l;
+	struct tok t;
+
+	lex_init(&l, text, len, mode);
+	for (lex_next(&l, &t); t.kind != TOK_END && t.kind != TOK_BAD; lex_next(&l, &t))
+		printf("%u:%u ", t.off, t.len);
+	printf("%s\n", t.kind == TOK_BAD ? "bad" : "end");
+}
+
+static void
 each(const char *text, size_t len, u32 mode)
 {
 	struct ast_result r;
 
+	if (tokens_only) {
+		tokens(text, len, mode);
+		return;
+	}
 	arena_reset(&arena);
 	ast_parse(&arena, text, len, mode, &r);
 	show(&r, text, len);
@@ -119,6 +135,8 @@ option(int opt, const char *arg)
 {
 	if (opt == 'q')
 		quiet = true;
+	else if (opt == 't')
+		tokens_only = true;
 	else if (opt == 'a')
 		arena.limit = strtoul(arg, NULL, 10);
 	else
@@ -130,7 +148,7 @@ int
 main(int argc, char **argv)
 {
 	arena_init(&arena, ARENA_MOST);
-	int rc = filter_run(&(struct filter){.each = each, .bench = bench, .more = "qs:a:", .option = option}, argc, argv);
+	int rc = filter_run(&(struct filter){.each = each, .bench = bench, .more = "qts:a:", .option = option}, argc, argv);
 	arena_fini(&arena);
 	return rc;
 }

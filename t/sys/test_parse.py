@@ -76,6 +76,45 @@ def test_what_the_server_accepts_parses():
     ok(share >= LEAST, "%.3f%% parse" % share)
 
 
+BETWEEN = re.compile(rb"(?:[ \t\n\v\f\r]|/\*M?!(?:\d{5,6})?|\*/|/\*(?!M?!).*?\*/|#[^\n]*(?:\n|$)|--(?=[\x00-\x20\x7f]|$)[^\n]*(?:\n|$))*", re.S)
+
+
+def test_no_byte_is_lost():
+    """Tokens, and between them blanks, comments and the signs around executable ones, are the whole text of each statement."""
+    texts = list(dict.fromkeys(s for f, s in cases))
+    bad, n = [], 0
+    for s, line in zip(texts, parse(texts, "-t")):
+        text, at, joined = encode(s), 0, b""
+        *spans, end = line.split()
+        for off, size in (map(int, x.split(":")) for x in spans):
+            ok(BETWEEN.fullmatch(text, at, off), "between tokens of %r: %r" % (s[:200], text[at:off]))
+            joined += text[at:off] + text[off:off + size]
+            at = off + size
+            n += 1
+        if end == "bad":
+            bad.append(s)
+        else:
+            ok(BETWEEN.fullmatch(text, at), "behind the last token of %r: %r" % (s[:200], text[at:]))
+            eq(joined + text[at:], text)
+    # what has no token somewhere is nothing that the server could read
+    cur = connect()
+    for s in bad:
+        ok(prepare(cur, s) != 0, "the server reads %r" % s[:300])
+    note("%d statements, %d tokens, no byte lost; %d more have a byte in them that begins no token, for the server neither" % (len(texts) - len(bad), n, len(bad)))
+    ok(len(texts) > 50000 and len(bad) < 200, "%d texts, %d unreadable" % (len(texts), len(bad)))
+
+
+def test_names_by_themselves():
+    """Each table's name taken out by its span and put in again: the text is what it was."""
+    texts = [s for f, s in cases if "\n" not in s and "\r" not in s]
+    n = 0
+    for s, line in zip(texts, parse(texts, "-s", "")):
+        if line.startswith("ok "):
+            eq(line.split(" ", 4)[4].encode("utf-8", "surrogateescape"), encode(s).decode("utf-8", "replace").encode("utf-8"), "spliced")
+            n += 1
+    note("%d statements" % n)
+
+
 def test_all_statements_have_an_end():
     """Each text of the suite, also DDL and the broken ones, gives a verdict, and trees whose spans lie within each other."""
     lines = parse([s for f, s in cases], "-q")
