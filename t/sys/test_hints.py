@@ -13,7 +13,7 @@ def setup():
                           "nosplit": {"password": "x", "backend_user": APP[0], "backend_password": APP[1],
                                       "read_split": "no"}})
     db[0].sql("CREATE TABLE shop.t (id INT AUTO_INCREMENT PRIMARY KEY, v INT)", "INSERT INTO shop.t (v) VALUES (1), (2)",
-              "CREATE FUNCTION shop.pure(x INT) RETURNS INT NO SQL RETURN x")
+              "CREATE FUNCTION shop.pure(x INT) RETURNS INT DETERMINISTIC RETURN x")
     db[1].catch_up()
 
 

@@ -16,7 +16,7 @@ def setup():
                                   "read_split": "no"}})
     db[0].sql("CREATE TABLE shop.t (id INT AUTO_INCREMENT PRIMARY KEY, v INT)",
               "INSERT INTO shop.t (v) VALUES (1), (2), (3)",
-              "CREATE SEQUENCE shop.s", "CREATE FUNCTION shop.pure(x INT) RETURNS INT NO SQL RETURN x")
+              "CREATE SEQUENCE shop.s", "CREATE FUNCTION shop.pure(x INT) RETURNS INT DETERMINISTIC RETURN x")
     db[1].catch_up()
 
 
