@@ -232,7 +232,13 @@ def test_never_the_next_user():
 
     def killer(c):
         while not stop.is_set():
-            query(c, "KILL QUERY %d" % rng.choice(victims).thread_id())
+            try:
+                query(c, "KILL QUERY %d" % rng.choice(victims).thread_id())
+            except pymysql.MySQLError as e:  # more of them than a worker on a busy machine looks at
+                if "not now" not in str(e):
+                    errors.append("killer: %s" % (e.args,))
+                    return
+                time.sleep(0.01)
     threads = [threading.Thread(target=f, args=(c,), daemon=True) for f, c in
                [(victim, c) for c in victims] + [(bystander, one.conn()) for _ in range(6)] +
                [(killer, one.conn()) for _ in range(2)]]
