@@ -144,8 +144,20 @@ read_format(struct place_date *d, const char *f, char *err, size_t errlen)
 			f += n;
 			continue;
 		}
+		if ((u8)c >= 0x80) { /* as in yyyy + U+5E74 */
+			struct units u = units_of(f, strlen(f));
+
+			do {
+				if (!add_item(d, (struct date_item){.field = DATE_LITERAL, .literal = (u16)units_next(&u)})) {
+					place_fail(err, errlen, "out of memory");
+					return false;
+				}
+			} while (u.low != 0);
+			f = (const char *)u.p;
+			continue;
+		}
 		f += c == '\'' ? 2 : 1;
-		if (!add_item(d, (struct date_item){.field = DATE_LITERAL, .literal = c})) {
+		if (!add_item(d, (struct date_item){.field = DATE_LITERAL, .literal = (u16)c})) {
 			place_fail(err, errlen, "out of memory");
 			return false;
 		}
@@ -264,6 +276,8 @@ footer(struct place_zone *z, const char *s)
 	if (!zone_name(&s) || !clock_of(&s, &std))
 		return false;
 	std = -std;
+	if (std < -100000 || std > 100000)
+		return false;
 	if (*s == 0) {
 		if (z->n == 0)
 			z->before = (int32_t)std;
@@ -277,7 +291,7 @@ footer(struct place_zone *z, const char *s)
 			return false;
 		dst = -dst;
 	}
-	if (!rule_of(&s, &on) || !rule_of(&s, &off))
+	if (!rule_of(&s, &on) || !rule_of(&s, &off) || dst < -100000 || dst > 100000)
 		return false;
 	for (i64 y = 1970; y <= ZONE_LAST; y++) {
 		i64 a = rule_at(&on, y) - std, b = rule_at(&off, y) - dst;

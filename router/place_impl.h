@@ -29,7 +29,7 @@ struct place_date {
 	struct date_item {
 		u8 field; /* DATE_* */
 		bool exact; /* as many digits as count says */
-		char literal;
+		u16 literal; /* a unit of UTF-16 */
 		u32 count;
 	} *items;
 	size_t n;

@@ -110,6 +110,10 @@ Test(place, dates_roll_over_and_keep_to_both_calendars)
 	cr_expect_eq(at(m, "2014-01-"), -200);
 	place_close(d);
 	place_close(m);
+	d = fn_of("month", NULL, 0, "dateFormat", "yyyy\u5e74M\u6708", NULL);
+	cr_expect_eq(at(d, "2014\u5e747\u6708"), 6);
+	cr_expect_eq(at(d, "2014-7-"), -200);
+	place_close(d);
 }
 
 Test(place, what_is_wrong_with_options_is_said)
