@@ -32,8 +32,11 @@ def test_mariadb_binlog():
     if not shutil.which("mariadb-binlog"):
         skip("mariadb-binlog is not installed")
     for words in ([logs()[0]], ["--to-last-log", logs()[0]], ["-vv", "--start-position=4", logs()[-1]], ["no-such-log"]):
-        want = binlog(db[0].port, *words)
-        got = binlog(m.port, *words)
+        for _ in range(5):  # the last log may grow in between: then once more
+            want = binlog(db[0].port, *words)
+            got = binlog(m.port, *words)
+            if got == want or binlog(db[0].port, *words) == want:
+                break
         eq(got[0], want[0], "%s: %s" % (words, got[2]))
         ok(got[1] == want[1], "%s differs at byte %d of %d" % (words, len(os.path.commonprefix([got[1], want[1]])), len(want[1])))
         eq(got[2], want[2], words)
