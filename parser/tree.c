@@ -99,7 +99,7 @@ add_call(struct cls *c, const struct ast *ref)
 {
 	struct stmt_facts *f = c->facts;
 
-	if (f == NULL || ref->first == NULL || !grow(c, &f->calls, f->ncalls, &f->capcalls, sizeof *f->calls))
+	if (ref->first == NULL || !grow(c, &f->calls, f->ncalls, &f->capcalls, sizeof *f->calls))
 		return;
 	f->calls[f->ncalls++] = span_of(ref->n > 1 ? ref->first : NULL, ref->last);
 }
@@ -114,7 +114,7 @@ add_table(struct cls *c, const struct ast *n, u32 access)
 		schema = name;
 		name = name->next;
 	}
-	if (f == NULL || name == NULL || (schema == NULL && is_cte(c, name)) ||
+	if (name == NULL || (schema == NULL && is_cte(c, name)) ||
 	    !grow(c, &f->tables, f->ntables, &f->captables, sizeof *f->tables))
 		return;
 	f->tables[f->ntables] = (struct stmt_table){.name = span_of(schema, name), .access = access};
@@ -320,7 +320,7 @@ has_tables(const struct ast *body)
 static void
 mark(struct cls *c, u32 first, u32 access)
 {
-	for (u32 i = first; c->facts != NULL && i < c->facts->ntables; i++)
+	for (u32 i = first; i < c->facts->ntables; i++)
 		c->facts->tables[i].access |= access;
 }
 
@@ -341,7 +341,7 @@ static void
 query(struct cls *c, const struct ast *n, bool top)
 {
 	struct scope sc = {.up = c->scope};
-	u32 first = c->facts != NULL ? c->facts->ntables : 0;
+	u32 first = c->facts->ntables;
 
 	for (const struct ast *e = n->first; e != NULL; e = e->next) {
 		if (e->kind == AST_WITH) {
@@ -375,7 +375,7 @@ written(struct cls *c, const struct ast *name, u32 first, u32 end)
 	struct stmt_facts *f = c->facts;
 	bool found = false;
 
-	for (u32 i = first; f != NULL && name != NULL && i < end; i++) {
+	for (u32 i = first; name != NULL && i < end; i++) {
 		struct stmt_table *t = &f->tables[i];
 
 		if (t->alias_len > 0 ? same_name(c, name, t->alias_off, t->alias_len) : same_name(c, name, t->name.off, t->name.len)) {
@@ -383,7 +383,7 @@ written(struct cls *c, const struct ast *name, u32 first, u32 end)
 			found = true;
 		}
 	}
-	for (u32 i = first; f != NULL && !found && i < end; i++)
+	for (u32 i = first; !found && i < end; i++)
 		f->tables[i].access |= STMT_T_WRITE;
 }
 
@@ -391,9 +391,9 @@ written(struct cls *c, const struct ast *name, u32 first, u32 end)
 static void
 tables_from(struct cls *c, const struct ast *from, u32 *first_r, u32 *end_r)
 {
-	*first_r = c->facts != NULL ? c->facts->ntables : 0;
+	*first_r = c->facts->ntables;
 	children(c, from);
-	*end_r = c->facts != NULL ? c->facts->ntables : 0;
+	*end_r = c->facts->ntables;
 }
 
 static void

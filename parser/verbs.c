@@ -741,6 +741,6 @@ verb_statement(struct cls *c, const struct ast *n)
 	v->run(c);
 	if (n != NULL && !by_tree(n))
 		tree_tables(c, n);
-	if (n != NULL && n->kind == AST_OTHER && c->facts != NULL)
+	if (n != NULL && n->kind == AST_OTHER)
 		c->facts->flags &= ~STMT_K_WHOLE;
 }

@@ -72,6 +72,14 @@ may_cut(struct sess *s, size_t len)
 	    (s->caps & CAP_MULTI_STATEMENTS) != 0 && reads_elsewhere(s);
 }
 
+/* By its own text alone, in the memory that the worker has for trees. */
+static void
+classify_part(struct sess *s, const u8 *text, size_t len, u32 mode, struct stmt *st_r)
+{
+	stmt_understand(&s->w->arena, text, len, mode, st_r, NULL);
+	arena_reset(&s->w->arena);
+}
+
 static struct multi *
 multi_new(struct sess *s, const u8 *text, size_t len, const struct split_part *part, u32 n)
 {
@@ -86,7 +94,7 @@ multi_new(struct sess *s, const u8 *text, size_t len, const struct split_part *p
 
 		p->off = part[i].off;
 		p->len = part[i].len;
-		stmt_classify(text + p->off, p->len, m->mode, &p->st);
+		classify_part(s, text + p->off, p->len, m->mode, &p->st);
 		if (!is_plain(&p->st) || (i == 0 && (p->st.flags & STMT_F_READ) == 0)) {
 			free(m);
 			return NULL;
@@ -142,7 +150,7 @@ begin(struct sess *s)
 	s->cmd.last_seq = m->seq;
 	s->cmd.started = ev_now(&s->w->loop);
 	if (m->rest)
-		stmt_classify(s->cmd.p + HEAD, s->cmd.len - HEAD, sess_lex_mode(s), &s->cmd.st);
+		classify_part(s, s->cmd.p + HEAD, s->cmd.len - HEAD, sess_lex_mode(s), &s->cmd.st);
 	else
 		s->cmd.st = p->st;
 	/* no replica has had the time for it: to wait there costs the client more than the primary */
@@ -162,7 +170,7 @@ asks_own(struct sess *s, const u8 *text, const struct split_part *part, u32 n)
 	for (u32 i = 0; i < n; i++) {
 		struct stmt st;
 
-		stmt_classify(text + part[i].off, part[i].len, sess_lex_mode(s), &st);
+		classify_part(s, text + part[i].off, part[i].len, sess_lex_mode(s), &st);
 		if (((st.flags & STMT_F_DIAG) != 0 && !diag) || ((st.flags & STMT_F_FOUND_ROWS) != 0 && !found))
 			return false;
 		diag |= stmt_clears_diagnostics(&st);
